@@ -1,0 +1,10 @@
+//! Bellwether evaluates Prometheus rules and delivers the alerts.
+
+pub mod clock;
+pub mod config;
+pub mod diagnostic;
+pub mod model;
+pub mod promql;
+pub mod relabel;
+pub mod rules;
+pub mod template;
