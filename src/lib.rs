@@ -1,8 +1,10 @@
 //! Bellwether evaluates Prometheus rules and delivers the alerts.
 
+pub mod alerting;
 pub mod clock;
 pub mod config;
 pub mod diagnostic;
+pub mod evaluation;
 pub mod model;
 pub mod promql;
 pub mod relabel;

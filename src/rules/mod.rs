@@ -6,3 +6,18 @@
 pub mod model;
 
 pub use model::{AlertingRule, Group, RecordingRule, Rule, RuleKind};
+
+/// Placeholder.
+#[derive(Clone, Debug, Default)]
+pub struct Dependencies(pub Vec<Vec<usize>>);
+impl Dependencies {
+    pub fn of(_rules: &[Rule]) -> Dependencies {
+        Dependencies::default()
+    }
+    pub fn reads(&self, rule: usize) -> &[usize] {
+        self.0.get(rule).map_or(&[], |r| r)
+    }
+    pub fn batchable(&self) -> bool {
+        self.0.iter().all(Vec::is_empty)
+    }
+}

@@ -20,6 +20,7 @@ pub struct Group {
     /// Most alerts or series a rule of the group may give; none: unlimited.
     pub limit: Option<usize>,
     pub rules: Vec<Rule>,
+    pub dependencies: super::Dependencies,
 }
 
 /// A checked rule.
