@@ -6,14 +6,14 @@ use foldhash::fast::FixedState;
 
 use super::recording_rule::marker;
 use super::template_queries::TemplateQueries;
-use super::{RuleError, RuleState, Settings, TimedSample};
+use super::{RuleError, RuleState, Settings};
 use crate::alerting::{
     AlertInstance, Instance, LastState, RESOLVED_RETENTION, Seen, Timing, alert_series, for_state_series,
     restored_active_at, step,
 };
 use crate::model::{
-    ALERT_NAME, Alert, AlertState, Evaluated, Labels, LabelsBuilder, METRIC_NAME, Sample, SourceErrorKind, Timestamp,
-    Value,
+    ALERT_NAME, Alert, AlertState, Evaluated, Labels, LabelsBuilder, METRIC_NAME, Sample, SourceErrorKind, TimedSample,
+    Timestamp, Value,
 };
 use crate::rules::{AlertingRule, Group, Rule};
 use crate::template::{Context, Expansion};

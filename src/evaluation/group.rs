@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::alerting_rule::{self, Elements, Restored};
 use super::recording_rule;
 use super::template_queries::TEMPLATE_QUERIES_MAX;
-use super::{GroupState, Health, RuleError, RuleOutcome, Settings, TimedSample};
+use super::{GroupState, Health, RuleError, RuleOutcome, Settings};
 use crate::alerting::{last_states, state_query};
-use crate::model::{Annotations, Answer, Evaluated, Labels, Need, SourceError, SourceErrorKind, Timestamp};
+use crate::model::{
+    Annotations, Answer, Evaluated, Labels, Need, SourceError, SourceErrorKind, TimedSample, Timestamp,
+};
 use crate::rules::{AlertingRule, Group, Rule, RuleKind};
 
 /// Something to ask the source on behalf of a rule.

@@ -26,7 +26,7 @@ mod state;
 mod template_queries;
 
 pub use group::{Ask, GroupEvaluation};
-pub use outcome::{RuleError, RuleOutcome, TimedSample};
+pub use outcome::{RuleError, RuleOutcome};
 pub use settings::{GeneratorUrl, Settings};
 pub use state::{GroupState, Health, RuleState};
 

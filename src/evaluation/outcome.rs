@@ -1,6 +1,6 @@
 //! What comes of an evaluation.
 
-use crate::model::{Alert, Annotations, Labels, SourceError, Timestamp, Value};
+use crate::model::{Alert, Annotations, Labels, SourceError, TimedSample, Timestamp};
 
 /// What one rule came to, at one timestamp.
 #[derive(Clone, Debug)]
@@ -22,14 +22,6 @@ pub struct RuleOutcome {
     pub expansion_failures: u64,
     /// One of the failures, for the log.
     pub expansion_error: Option<String>,
-}
-
-/// One sample of one series.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TimedSample {
-    pub labels: Labels,
-    pub at: Timestamp,
-    pub value: Value,
 }
 
 impl RuleOutcome {

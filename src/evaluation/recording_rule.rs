@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
 
-use super::{RuleError, RuleState, TimedSample};
-use crate::model::{Evaluated, Labels, LabelsBuilder, METRIC_NAME, Sample, Timestamp, Value, stale_nan};
+use super::{RuleError, RuleState};
+use crate::model::{Evaluated, Labels, LabelsBuilder, METRIC_NAME, Sample, TimedSample, Timestamp, Value, stale_nan};
 use crate::rules::Rule;
 
 /// The samples to write at `written_at` (evaluation timestamp less query offset), and markers for the series that are no

@@ -102,10 +102,10 @@ impl GroupState {
         self.rules.iter().flat_map(|rule| rule.resolve_all(at)).collect()
     }
 
-    /// Every series that the group's last evaluations wrote and that still lives.
-    pub fn series(&self) -> Vec<Labels> {
-        let of_rules = self.rules.iter().flat_map(RuleState::series);
-        of_rules.chain(self.orphans.iter().cloned()).collect()
+    /// The series that the last evaluations of these rules wrote and that still live.
+    pub fn series_of(&self, rules: impl Fn(usize) -> bool) -> impl Iterator<Item = Labels> {
+        let chosen = self.rules.iter().enumerate().filter(move |(index, _)| rules(*index));
+        chosen.flat_map(|(_, rule)| rule.series())
     }
 }
 

@@ -11,10 +11,13 @@ use crate::template::Queries;
 /// that makes sense; more is a template that builds queries in a loop.
 pub(crate) const TEMPLATE_QUERIES_MAX: usize = 10_000;
 
+/// Samples, or why there are none: as an error and as its text.
+type QueryAnswer = Result<Arc<[Sample]>, (SourceError, String)>;
+
 /// The answers there are, by expression, for one timestamp.
 #[derive(Debug, Default)]
 pub(crate) struct TemplateQueries {
-    answers: BTreeMap<Arc<str>, Result<Arc<[Sample]>, (SourceError, String)>>,
+    answers: BTreeMap<Arc<str>, QueryAnswer>,
     /// Expressions whose answer failed and that a template asked for since the last `take_failed`.
     failed: RefCell<Option<(String, SourceError)>>,
 }

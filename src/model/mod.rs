@@ -21,7 +21,7 @@ pub use float::{format_exponent, format_fixed, format_shortest};
 pub use labels::{Fingerprint, Labels, LabelsBuilder, is_legacy_label_name};
 pub use quote::quote;
 pub use sample::{
-    BucketBounds, Histogram, HistogramBucket, STALE_NAN_BITS, Sample, Series, Value, is_stale, stale_nan,
+    BucketBounds, Histogram, HistogramBucket, STALE_NAN_BITS, Sample, Series, TimedSample, Value, is_stale, stale_nan,
 };
 pub use time::Timestamp;
 

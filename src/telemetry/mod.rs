@@ -1,0 +1,3 @@
+//! placeholder
+mod summary;
+pub use summary::Summary;
