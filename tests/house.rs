@@ -27,23 +27,70 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "ruler", "evaluation", "alerting", "rules", "template", "promql", "notify", "sources", "store",
-            "client", "wire", "clock", "telemetry", "config", "relabel", "diagnostic", "model",
+            "api",
+            "ruler",
+            "evaluation",
+            "alerting",
+            "rules",
+            "template",
+            "promql",
+            "notify",
+            "sources",
+            "store",
+            "client",
+            "wire",
+            "clock",
+            "telemetry",
+            "config",
+            "relabel",
+            "diagnostic",
+            "model",
         ],
     ),
     (
         "cli",
         &[
-            "app", "api", "ruler", "evaluation", "alerting", "rules", "template", "promql", "notify", "sources",
-            "store", "client", "wire", "clock", "telemetry", "config", "relabel", "diagnostic", "model",
+            "app",
+            "api",
+            "ruler",
+            "evaluation",
+            "alerting",
+            "rules",
+            "template",
+            "promql",
+            "notify",
+            "sources",
+            "store",
+            "client",
+            "wire",
+            "clock",
+            "telemetry",
+            "config",
+            "relabel",
+            "diagnostic",
+            "model",
         ],
     ),
 ];
 const BAR: &[&str] = &["relabel", "diagnostic", "model"];
 const IO: &[&str] = &["store", "client", "wire", "clock", "telemetry", "config", "relabel", "diagnostic", "model"];
 const DOORS: &[&str] = &[
-    "evaluation", "alerting", "rules", "template", "promql", "notify", "sources", "store", "client", "wire", "clock",
-    "telemetry", "config", "relabel", "diagnostic", "model",
+    "evaluation",
+    "alerting",
+    "rules",
+    "template",
+    "promql",
+    "notify",
+    "sources",
+    "store",
+    "client",
+    "wire",
+    "clock",
+    "telemetry",
+    "config",
+    "relabel",
+    "diagnostic",
+    "model",
 ];
 
 const PURE: &[&str] =
@@ -139,7 +186,11 @@ fn no_arrow_runs_back_up() {
         };
         for (number, line) in without_tests(&text).lines().enumerate() {
             if line.trim_end().ends_with("crate::{") {
-                broken.push(format!("src/{}:{}: one `use` for each room, so that this test can read it", path.display(), number + 1));
+                broken.push(format!(
+                    "src/{}:{}: one `use` for each room, so that this test can read it",
+                    path.display(),
+                    number + 1
+                ));
             }
             for named in rooms_named(line).into_iter().filter(|named| *named != room) {
                 imports += 1;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smallvec::SmallVec;
 
-use super::quote;
+use super::{ValidationScheme, quote};
 
 /// A label set, sorted by name, names unique, values never empty unless they were given so on purpose.
 ///
@@ -145,7 +145,7 @@ impl fmt::Display for Labels {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            if is_legacy_label_name(name) {
+            if ValidationScheme::Legacy.is_valid_label_name(name) {
                 f.write_str(name)?;
             } else {
                 f.write_str(&quote(name))?;
@@ -170,12 +170,6 @@ impl Serialize for Labels {
         }
         map.end()
     }
-}
-
-/// `[a-zA-Z_][a-zA-Z0-9_]*`: a label name that needs no quotes.
-pub fn is_legacy_label_name(name: &str) -> bool {
-    let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
 }
 
 /// The pairs of a label set, by name.

@@ -9,6 +9,7 @@ mod ask;
 mod duration;
 mod float;
 mod labels;
+mod names;
 mod quote;
 mod sample;
 mod time;
@@ -18,7 +19,8 @@ pub use annotations::Annotations;
 pub use ask::{Answer, Evaluated, Need, SourceError, SourceErrorKind};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use float::{format_exponent, format_fixed, format_shortest};
-pub use labels::{Fingerprint, Labels, LabelsBuilder, is_legacy_label_name};
+pub use labels::{Fingerprint, Labels, LabelsBuilder};
+pub use names::ValidationScheme;
 pub use quote::quote;
 pub use sample::{
     BucketBounds, Histogram, HistogramBucket, STALE_NAN_BITS, Sample, Series, TimedSample, Value, is_stale, stale_nan,
