@@ -27,6 +27,11 @@ impl ValidationScheme {
     }
 }
 
+/// Whether a label name can stand without quotes in PromQL.
+pub fn is_legacy_label_name(name: &str) -> bool {
+    ValidationScheme::Legacy.is_valid_label_name(name)
+}
+
 fn is_legacy(name: &str, also: impl Fn(u8) -> bool) -> bool {
     let head = |byte: u8| byte.is_ascii_alphabetic() || also(byte);
     name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
