@@ -2,6 +2,8 @@
 //!
 //! `BELLWETHER_CORPUS` names the directory with `EXPECTED.tsv`; without it these tests pass and say so.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it saw")]
+
 use std::path::{Path, PathBuf};
 
 use bellwether::diagnostic::{Finding, SourceText};
