@@ -125,6 +125,30 @@ fn faults_of_a_rule_have_prometheus_words_and_the_place() {
 }
 
 #[test]
+fn faults_of_templates_stand_where_they_are() {
+    for (lines, at) in [
+        ("annotations:\n  summary: \"it\\tis {{ $labls.job }}\"", "7:"),
+        ("annotations:\n  summary: |\n    first\n    it is {{ $labls.job }}", "9:"),
+        ("labels: {a: '{{ nosuch }}'}", "6:"),
+    ] {
+        let text = one_rule(&format!("alert: a\nexpr: 1\n{lines}"));
+        for compat in [Compat::Promtool, Compat::Native] {
+            let found = errors(&text, compat);
+            assert!(found.len() == 1 && found[0].starts_with(at), "{text}: {found:?}");
+            assert!(found[0].contains(": template: __alert_a:"), "{found:?}");
+        }
+        assert_eq!(
+            errors(&text.replace("alert: a", "record: a").replace("annotations", "labels"), Compat::Native).len(),
+            0
+        );
+    }
+    let text = "groups:\n- name: g\n  labels: {a: '{{'}\n  rules:\n  - {alert: a, expr: 1}\n  - {alert: b, expr: 1}\n";
+    assert_eq!(errors(text, Compat::Native).len(), 1, "once for all rules");
+    assert_eq!(errors(text, Compat::Promtool).len(), 0);
+    assert_eq!(said(text, Compat::Promtool, Severity::Warning).len(), 1);
+}
+
+#[test]
 fn all_faults_are_told_at_once() {
     let text = "\
 groups:
