@@ -2,10 +2,12 @@
 //!
 //! `BELLWETHER_CORPUS` names the directory with `EXPECTED.tsv`; without it these tests pass and say so.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it saw")]
+
 use std::path::{Path, PathBuf};
 
 use bellwether::diagnostic::{Finding, SourceText};
-use bellwether::rules::{self, Compat, Options};
+use bellwether::rules::{self, Compat, Options, Verdict};
 
 /// Files on which our verdict differs from promtool's under `Compat::Promtool`, each with the reason.
 const KNOWN: &[(&str, &str)] = &[];
@@ -93,16 +95,42 @@ fn what_is_taken_beyond_promtool_is_documented() {
         let reason = reason(&refusals);
         rows.push(format!("| `{}` | {rules} | {reason} |", case.path));
     }
-    let table = format!("| file | rules | taken although |\n|---|--:|---|\n{}\n", rows.join("\n"));
-    println!("{table}");
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rule-files.md");
-    let text = std::fs::read_to_string(docs).expect("docs/rule-files.md is there");
-    assert!(text.contains(&table), "docs/rule-files.md has to hold this table:\n{table}");
     // The other way round nothing may be lost: what promtool takes, we take.
     for case in cases.iter().filter(|case| case.passes && !KNOWN.iter().any(|(path, _)| *path == case.path)) {
-        let (_, findings) = check(&root, &case.path, Compat::Native);
+        let (rules, findings) = check(&root, &case.path, Compat::Native);
         assert_eq!(errors(&findings), Vec::<String>::new(), "{}: promtool takes it", case.path);
+        let (of_first_document, _) = check(&root, &case.path, Compat::Promtool);
+        if rules != of_first_document {
+            let reason = format!("promtool reads only its first document, with {of_first_document} rules");
+            rows.push(format!("| `{}` | {rules} | {reason} |", case.path));
+        }
     }
+    let table = format!("| file | rules | taken although |\n|---|--:|---|\n{}\n", rows.join("\n"));
+    println!("{table}");
+    assert!(docs().contains(&table), "docs/rule-files.md has to hold this table:\n{table}");
+}
+
+/// The table of fields in the docs is the table in the code.
+#[test]
+fn fields_of_others_are_documented() {
+    let rows = rules::FIELDS.iter().filter(|field| field.verdict != Verdict::Read).map(|field| {
+        let verdict = match field.verdict {
+            Verdict::Read => unreachable!("filtered out"),
+            Verdict::Means(name) => format!("read as `{name}`"),
+            Verdict::Only(value) => format!("`{value}` is taken, all else refused"),
+            Verdict::PassedOver => "passed over, with an info".to_owned(),
+            Verdict::Refused => "refused".to_owned(),
+        };
+        format!("| {} | `{}` | {} | {verdict} | {} |", field.level.as_str(), field.name, field.origin, field.reason)
+    });
+    let rows: Vec<String> = rows.collect();
+    let table = format!("| in a | field | of | verdict | because |\n|---|---|---|---|---|\n{}\n", rows.join("\n"));
+    assert!(docs().contains(&table), "docs/rule-files.md has to hold this table:\n{table}");
+}
+
+fn docs() -> String {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rule-files.md");
+    std::fs::read_to_string(docs).expect("docs/rule-files.md is there")
 }
 
 /// The kinds of fault that promtool's verdict rests on, each once.

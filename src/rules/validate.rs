@@ -121,7 +121,7 @@ impl Validator<'_, '_> {
             if let Some(limit) = yaml::integer(scalar.text) {
                 return Some(positive(limit));
             }
-            if let Some(limit) = yaml::float(scalar.text).filter(|limit| *limit <= i64::MAX as f64) {
+            if let Some(limit) = yaml::float(scalar.text).filter(|limit| *limit < i64::MAX as f64) {
                 if self.options.compat == Compat::Promtool || limit.fract() == 0.0 {
                     // Go's decoder cuts the fraction off.
                     return Some(positive(limit as i64));

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Tag};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Tag};
 
 use crate::diagnostic::{Finding, SourceText, Span};
 
@@ -24,7 +24,7 @@ const DOCUMENTS_MAX: usize = 10_000;
 
 /// Most children that are visited in one document, those behind aliases counted at each use. A file of 200,000 rules
 /// has some four million; what needs more is a riddle, not a rule file.
-const VISITS_MAX: usize = 16 << 20;
+const VISITS_MAX: usize = 8 << 20;
 
 pub(super) type NodeId = u32;
 
@@ -96,26 +96,96 @@ pub(super) struct Entry {
     pub(super) value: NodeId,
 }
 
+/// Most bytes that are read again for the sake of lines that are not indented.
+const REPAIR_BYTES_MAX: usize = 256 << 20;
+
 /// Reads the documents of a text, or only the first. What cannot be read gives findings; the other documents are still
 /// read. A document with a syntax error is left out as a whole.
 pub(super) fn read<'a>(source: &'a Arc<SourceText>, first_only: bool) -> (Vec<Document<'a>>, Vec<Finding>) {
-    let mut findings = Vec::new();
     if source.text.len() > TEXT_BYTES_MAX {
         let message = format!("the file has {} bytes, the most that is read is {TEXT_BYTES_MAX}", source.text.len());
-        findings.push(Finding::error(message).at(source, Span::new(0, 0)).help("split it into several files"));
-        return (Vec::new(), findings);
+        let finding = Finding::error(message).at(source, Span::new(0, 0)).help("split it into several files");
+        return (Vec::new(), vec![finding]);
     }
+    let (mut text, mut mark, mut bytes_read) = (Cow::Borrowed(&*source.text), None, 0);
+    loop {
+        bytes_read += text.len();
+        let (documents, findings, unindented) = read_text(&text, mark, source, first_only);
+        let Some(at) = unindented.filter(|_| bytes_read < REPAIR_BYTES_MAX) else { return (documents, findings) };
+        mark = mark.or_else(|| ('!'..='~').find(|c| !matches!(c, '"' | '\'' | '\\') && !source.text.contains(*c)));
+        match mark.and_then(|mark| repaired(&text, mark, at)) {
+            Some(repaired) => text = Cow::Owned(repaired),
+            None => return (documents, findings),
+        }
+    }
+}
+
+/// The text with the line break before `at` replaced by a mark, an ASCII character that the text does not have.
+///
+/// YAML 1.2 wants the later lines of a quoted scalar indented, and the parser insists; YAML 1.1, which Go reads, does not
+/// care, and people write such files. With a mark instead of the break there is no second line, and `unmarked` folds it.
+fn repaired(text: &str, mark: char, at: usize) -> Option<String> {
+    let newline = text.get(..at)?.trim_end_matches([' ', '\t']).len().checked_sub(1)?;
+    if !text[newline..].starts_with('\n') {
+        return None;
+    }
+    let mut repaired = text.to_owned();
+    if text[..newline].ends_with('\r') {
+        repaired.replace_range(newline - 1..newline, " ");
+    }
+    repaired.replace_range(newline..=newline, mark.encode_utf8(&mut [0]));
+    Some(repaired)
+}
+
+/// Folds marked line breaks as YAML folds lines: one is a space, of several all but the first stay.
+fn unmarked(text: &str, mark: char) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut lines = text.split(mark).peekable();
+    folded.push_str(lines.next().unwrap_or_default().trim_end_matches([' ', '\t', '\r']));
+    let mut breaks = 0;
+    while let Some(line) = lines.next() {
+        breaks += 1;
+        let mut line = line.trim_start_matches([' ', '\t']);
+        if lines.peek().is_some() {
+            line = line.trim_end_matches([' ', '\t', '\r']);
+        }
+        if line.is_empty() && lines.peek().is_some() {
+            continue;
+        }
+        match breaks {
+            1 => folded.push(' '),
+            _ => folded.extend(std::iter::repeat_n('\n', breaks - 1)),
+        }
+        folded.push_str(line);
+        breaks = 0;
+    }
+    folded
+}
+
+/// `text` is the source's, or that with some line breaks marked. The offset is that of the first line which is not
+/// indented as it should be.
+fn read_text<'a>(
+    text: &str,
+    mark: Option<char>,
+    source: &'a Arc<SourceText>,
+    first_only: bool,
+) -> (Vec<Document<'a>>, Vec<Finding>, Option<usize>) {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.emit_unresolved_aliases = true;
     (options.block_nesting_limit, options.flow_nesting_limit) = (DEPTH_MAX, DEPTH_MAX);
-    let mut parser = Parser::new_from_str_with_options(&source.text, options);
-    let (mut documents, mut builder) = (Vec::new(), Builder::new(source));
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    let (mut documents, mut findings, mut unindented) = (Vec::new(), Vec::new(), None);
+    let mut builder = Builder::new(text, mark, source);
     while let Some(next) = parser.next_event() {
         match next {
-            Ok((Event::DocumentStart(..), span)) => builder = Builder::starting(source, offset(span.start, source)),
+            Ok((Event::DocumentStart(..), span)) => {
+                builder = Builder::new(text, mark, source);
+                let at = offset(span.start, source);
+                builder.document.span = Span::new(at, at);
+            }
             Ok((Event::DocumentEnd, span)) => {
-                let ended = std::mem::replace(&mut builder, Builder::new(source));
+                let ended = std::mem::replace(&mut builder, Builder::new(text, mark, source));
                 documents.push(ended.finish(offset(span.end, source)));
                 if first_only {
                     break;
@@ -131,15 +201,18 @@ pub(super) fn read<'a>(source: &'a Arc<SourceText>, first_only: bool) -> (Vec<Do
                 builder.take(event, span, &mut findings);
             }
             Err(error) => {
+                if *error.kind() == ErrorKind::InvalidQuotedScalarIndent && unindented.is_none() {
+                    unindented = Some(offset(*error.marker(), source));
+                }
                 findings.push(syntax_error(source, &error));
-                builder = Builder::new(source);
+                builder = Builder::new(text, mark, source);
                 if first_only || !matches!(parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
             }
         }
     }
-    (documents, findings)
+    (documents, findings, unindented)
 }
 
 fn syntax_error(source: &Arc<SourceText>, error: &ScanError) -> Finding {
@@ -166,7 +239,10 @@ fn offset(mark: serde_saphyr::granit_parser::Marker, source: &SourceText) -> usi
 }
 
 /// Builds one document from events.
-struct Builder<'a> {
+struct Builder<'a, 't> {
+    /// What is parsed.
+    text: &'t str,
+    mark: Option<char>,
     source: &'a Arc<SourceText>,
     document: Document<'a>,
     /// Collections that are still open, each with a key that waits for its value.
@@ -174,16 +250,10 @@ struct Builder<'a> {
     anchors: HashMap<usize, NodeId>,
 }
 
-impl<'a> Builder<'a> {
-    fn new(source: &'a Arc<SourceText>) -> Builder<'a> {
+impl<'a, 't> Builder<'a, 't> {
+    fn new(text: &'t str, mark: Option<char>, source: &'a Arc<SourceText>) -> Builder<'a, 't> {
         let document = Document { nodes: Vec::new(), root: None, span: Span::default(), visits: Cell::new(0) };
-        Builder { source, document, open: Vec::new(), anchors: HashMap::new() }
-    }
-
-    fn starting(source: &'a Arc<SourceText>, at: usize) -> Builder<'a> {
-        let mut builder = Builder::new(source);
-        builder.document.span = Span::new(at, at);
-        builder
+        Builder { text, mark, source, document, open: Vec::new(), anchors: HashMap::new() }
     }
 
     fn finish(mut self, end: usize) -> Document<'a> {
@@ -191,9 +261,27 @@ impl<'a> Builder<'a> {
         self.document
     }
 
-    fn take(&mut self, event: Event<'a>, span: Span, findings: &mut Vec<Finding>) {
+    /// A scalar's text, of the source itself where it stands there as it is.
+    fn scalar_text(&self, text: Cow<'t, str>) -> Cow<'a, str> {
+        if let Some(mark) = self.mark.filter(|mark| text.contains(*mark)) {
+            return Cow::Owned(unmarked(&text, mark));
+        }
+        let text = match text {
+            Cow::Owned(text) => return Cow::Owned(text),
+            Cow::Borrowed(text) => text,
+        };
+        let start = (text.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        let same = start.and_then(|start| self.source.text.get(start..start + text.len()));
+        match same.filter(|same| *same == text) {
+            Some(same) => Cow::Borrowed(same),
+            None => Cow::Owned(text.to_owned()),
+        }
+    }
+
+    fn take(&mut self, event: Event<'t>, span: Span, findings: &mut Vec<Finding>) {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let text = self.scalar_text(text);
                 let tag = core_tag(tag.as_deref());
                 self.add(Kind::Scalar { text, style, tag }, span, anchor);
             }
@@ -607,6 +695,25 @@ mod tests {
         }
         assert_eq!(scalars("k: 'x it''s'\n").1[0].1, "it''s");
         assert_eq!(scalars("k: \"a \\\"foo\"\n").1, [("foo".into(), "foo".into()), ("\"".into(), "\\".into())]);
+    }
+
+    #[test]
+    fn lines_of_quoted_scalars_need_no_indentation() {
+        for (text, value) in [
+            ("k:\n  j: \"a  \n b\n\n\n c \n\"\n", "a b\n\nc "),
+            ("k:\n  j: 'a\nb'\n", "a b"),
+            ("k:\n  j: \"a\nb\"\n  l: 'c\r\nd'\n", "a b"),
+        ] {
+            let source = SourceText::new("f", text);
+            let (documents, findings) = read(&source, false);
+            assert_eq!(findings, [], "{text}");
+            let inner = documents[0].entries(documents[0].root.unwrap(), &source, &mut Vec::new())[0].value;
+            let inner = documents[0].entries(inner, &source, &mut Vec::new())[0].value;
+            let View::Scalar(scalar) = documents[0].view(inner) else { panic!("a scalar") };
+            assert_eq!(scalar.text, value);
+            let b = scalar.text.find('b').unwrap();
+            assert_eq!(&source.text[scalar.locate(&source, Span::new(b, b + 1)).range()], "b");
+        }
     }
 
     #[test]
