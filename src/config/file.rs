@@ -83,7 +83,7 @@ pub(super) fn parse_parts(source: &Arc<SourceText>, options: &ParseOptions<'_>) 
         None if broken => hide_by_lines(&mut reader, &source.text),
         None => {}
     }
-    let config = (!reader.has_errors()).then_some(config);
+    let config = (reader.error_count() == 0).then_some(config);
     let files = std::mem::take(&mut reader.files);
     let (findings, shown) = reader.finish();
     Parsed { config, findings, shown, pattern_spans, files }

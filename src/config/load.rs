@@ -177,10 +177,11 @@ fn read_config(path: &Path, options: &LoadOptions<'_>) -> Result<ReadConfig, Loa
 
 /// A warning for every file that the configuration names and that cannot be read now; it may yet appear.
 fn unreadable(files: &[(PathBuf, Span)], shown: &Arc<SourceText>) -> Vec<Finding> {
-    let check = |path: &Path| {
-        File::open(path)
-            .and_then(|file| file.metadata())
-            .and_then(|metadata| if metadata.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) })
+    // Only what is a plain file is opened: opening a pipe would wait for its other end.
+    let check = |path: &Path| match std::fs::metadata(path)? {
+        metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        metadata if metadata.is_file() => File::open(path).map(drop),
+        _ => Ok(()),
     };
     let unreadable = files.iter().filter_map(|(path, span)| Some((path, span, check(path).err()?)));
     unreadable

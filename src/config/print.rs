@@ -103,7 +103,13 @@ impl Section {
     }
 
     fn relabel(&mut self, name: &str, rules: &[RelabelRule]) {
-        self.sections(name, rules.iter().map(relabel_rule));
+        let rules: Vec<Value> = rules
+            .iter()
+            .map(|rule| serde_yaml::to_value(rule.spec()).expect("texts and numbers are always YAML"))
+            .collect();
+        if !rules.is_empty() {
+            self.set(name, rules);
+        }
     }
 
     fn text(self) -> String {
@@ -140,10 +146,6 @@ fn alertmanager(block: &AlertmanagerConfig) -> Section {
     section.relabel("alert_relabel_configs", &block.alert_relabel);
     section.sections("static_configs", block.static_configs.iter().map(target_group));
     section
-}
-
-fn relabel_rule(_rule: &RelabelRule) -> Section {
-    Section::default()
 }
 
 fn target_group(group: &TargetGroup) -> Section {

@@ -107,8 +107,8 @@ impl<'a> Reader<'a> {
         self.findings.push((Finding::info(message), at));
     }
 
-    pub(super) fn has_errors(&self) -> bool {
-        self.findings.iter().any(|(finding, _)| finding.is_error())
+    pub(super) fn error_count(&self) -> usize {
+        self.findings.iter().filter(|(finding, _)| finding.is_error()).count()
     }
 
     /// Never show these bytes.

@@ -1,11 +1,12 @@
-//! Relabeling rules as people write them, and back.
+//! Relabeling rules as people write them.
 
 use std::rc::Rc;
 
 use super::ValidationScheme;
 use super::read::{Fields, Reader, Shape};
 use super::yaml::Node;
-use crate::relabel::RelabelRule;
+use crate::diagnostic::Span;
+use crate::relabel::{RelabelError, RelabelRule, RelabelSpec};
 
 const RELABEL: Shape = Shape {
     read: &["source_labels", "separator", "regex", "modulus", "target_label", "replacement", "action"],
@@ -26,7 +27,8 @@ pub(super) fn rules(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str, nu
 }
 
 fn rule(reader: &mut Reader<'_>, list: &str, node: &Rc<Node>) -> Option<RelabelRule> {
-    let fields = reader.section(list, node, node.span, &[&RELABEL]);
+    let errors_before = reader.error_count();
+    let fields = reader.section(list, node, node.head(), &[&RELABEL]);
     let labels: Vec<String> = reader.texts(&fields, "source_labels").into_iter().map(|(label, _)| label).collect();
     let spec = RelabelSpec {
         source_labels: fields.has("source_labels").then_some(labels),
@@ -38,27 +40,31 @@ fn rule(reader: &mut Reader<'_>, list: &str, node: &Rc<Node>) -> Option<RelabelR
         action: reader.text(&fields, "action"),
         legacy_names: reader.scheme == ValidationScheme::Legacy,
     };
-    match build(spec) {
+    if reader.error_count() > errors_before {
+        // What is missing now may be what was misspelt.
+        return None;
+    }
+    match RelabelRule::new(spec) {
         Ok(rule) => Some(rule),
         Err(error) => {
-            reader.error(error, node.span);
+            reader.error(error.to_string(), place(&fields, &error));
             None
         }
     }
 }
 
-#[allow(dead_code)]
-struct RelabelSpec {
-    source_labels: Option<Vec<String>>,
-    separator: Option<String>,
-    regex: Option<String>,
-    modulus: Option<u64>,
-    target_label: Option<String>,
-    replacement: Option<String>,
-    action: Option<String>,
-    legacy_names: bool,
-}
-
-fn build(_spec: RelabelSpec) -> Result<RelabelRule, String> {
-    Ok(RelabelRule {})
+/// The field that is at fault; where one is missing or they do not fit together, the rule.
+fn place(fields: &Fields<'_>, error: &RelabelError) -> Span {
+    match error {
+        RelabelError::UnknownAction(_) => fields.value("action"),
+        RelabelError::Regex(_) => fields.value("regex"),
+        RelabelError::SourceLabel(_) => fields.value("source_labels"),
+        RelabelError::TargetLabel { .. } => fields.value("target_label"),
+        RelabelError::Replacement { .. } => fields.value("replacement"),
+        RelabelError::ReplacementSet(_) => fields.key("replacement"),
+        RelabelError::NoModulus => fields.key("modulus"),
+        RelabelError::NoTargetLabel(_) | RelabelError::OnlySourceAndTarget(_) | RelabelError::OnlyRegex(_) => {
+            fields.key("action")
+        }
+    }
 }

@@ -158,6 +158,7 @@ const DISCOVERY: Shape = Shape {
         "nomad_sd_configs",
         "oci_sd_configs",
         "openstack_sd_configs",
+        "outscale_sd_configs",
         "ovhcloud_sd_configs",
         "puppetdb_sd_configs",
         "rds_sd_configs",
@@ -186,7 +187,7 @@ fn alertmanager(reader: &mut Reader<'_>, node: &Rc<Node>, ignore_discovery: bool
     if node.is_null() {
         reader.error("empty or null Alertmanager section", node.span);
     }
-    let fields = reader.section("alertmanagers", node, start_of(node.span), &[&ALERTMANAGER, &CLIENT, &DISCOVERY]);
+    let fields = reader.section("alertmanagers", node, node.head(), &[&ALERTMANAGER, &CLIENT, &DISCOVERY]);
     if !ignore_discovery {
         refuse_discovery(reader, &fields);
     }
@@ -232,7 +233,7 @@ fn static_configs(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<TargetGro
     let judge_addresses = reader.list(fields, "relabel_configs").is_empty();
     let mut groups = Vec::new();
     for node in reader.list(fields, "static_configs") {
-        let group = reader.section("static_configs", node, start_of(node.span), &[&STATIC]);
+        let group = reader.section("static_configs", node, node.head(), &[&STATIC]);
         let targets = reader.texts(&group, "targets");
         for (target, at) in &targets {
             if judge_addresses && (target.is_empty() || target.contains('/')) {
@@ -285,7 +286,7 @@ pub(super) fn remote_write(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<Rem
     let mut blocks: Vec<RemoteWriteConfig> = Vec::new();
     let mut names = HashSet::new();
     for node in reader.list(top, "remote_write") {
-        let at = start_of(node.span);
+        let at = node.head();
         if node.is_null() {
             reader.error("empty or null remote write config section", node.span);
             continue;
@@ -428,7 +429,7 @@ pub(super) fn sources(reader: &mut Reader<'_>, top: &Fields<'_>) -> Vec<SourceCo
     let nodes = reader.list(top, "sources");
     let mut sources: Vec<(SourceConfig, Span)> = Vec::new();
     for node in nodes {
-        let at = start_of(node.span);
+        let at = node.head();
         if node.is_null() {
             reader.error("empty or null source", node.span);
             continue;
@@ -540,11 +541,6 @@ fn parse_size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-/// The first byte of an entry without a name: what is missing in it is told there.
-fn start_of(span: Span) -> Span {
-    Span::new(span.start, span.end.min(span.start + 1))
 }
 
 #[cfg(test)]

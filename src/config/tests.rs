@@ -199,14 +199,14 @@ const FAULTS: &[(&str, &[&str])] = &[
     (
         r#"sources: [{type: prometheus, url: "http://a"}, {type: prometheus, url: "http://b"}]"#,
         &[
-            "p.yml:1:11: a source needs a name where there are several",
-            "p.yml:1:48: a source needs a name where there are several",
+            "p.yml:1:12: a source needs a name where there are several",
+            "p.yml:1:49: a source needs a name where there are several",
         ],
     ),
     (
         r#"sources: [{name: a, type: prometheus, url: "http://a"}, {name: b, type: prometheus, url: "http://b"}]"#,
         &[
-            r#"p.yml:1:57: sources "a" and "b" have the same labels: a rule runs on each, and their alerts would be one; give each labels of its own, like labels: {cluster: eu}"#,
+            r#"p.yml:1:58: sources "a" and "b" have the same labels: a rule runs on each, and their alerts would be one; give each labels of its own, like labels: {cluster: eu}"#,
         ],
     ),
     (
@@ -361,6 +361,28 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("global:\n\ttab: 1", &["p.yml:2:2: tabs disallowed within this context (block indentation)"]),
     ("x: *nowhere", &["p.yml:1:4: while parsing node, found unknown anchor"]),
     ("? [a]\n: 1", &["p.yml:1:3: a key must be a single value", r#"p.yml:1:3: unknown field "" in the configuration"#]),
+    (
+        "alerting: {alert_relabel_configs: [{action: kep}, {regex: '('}, {source_labels: ['']}, {action: hashmod, target_label: a}]}",
+        &[
+            r#"p.yml:1:45: unknown relabel action "kep""#,
+            "p.yml:1:59: error parsing regexp: missing closing ): `^(?s:()$`",
+            r#"p.yml:1:81: "" is not a valid label name"#,
+            "p.yml:1:89: relabel configuration for hashmod requires non-zero modulus",
+        ],
+    ),
+    (
+        "alerting: {alert_relabel_configs: [{regex: a}, {action: lowercase, target_label: a, replacement: b}, {action: labeldrop, modulus: 3}, {modulus: -1}]}",
+        &[
+            "p.yml:1:37: relabel configuration for replace action requires 'target_label' value",
+            "p.yml:1:85: 'replacement' can not be set for lowercase action",
+            "p.yml:1:103: labeldrop action requires only 'regex', and no other fields",
+            r#"p.yml:1:145: modulus must be a whole number, not "-1""#,
+        ],
+    ),
+    (
+        "global: {metric_name_validation_scheme: legacy}\nalerting: {alert_relabel_configs: [{target_label: a-b}]}",
+        &[r#"p.yml:2:51: "a-b" is invalid 'target_label' for replace action"#],
+    ),
 ];
 
 /// A configuration as one finds it next to a Prometheus, with everything a ruler reads and much that it does not.
@@ -374,7 +396,7 @@ global:
   query_log_file: /var/log/prometheus/query.log
   external_labels:
     cluster: ${CLUSTER}
-    replica: "$$0"
+    replica: "0$$"
 
 runtime:
   gogc: 50
@@ -473,7 +495,115 @@ fn a_whole_prometheus_configuration_loads() {
         ]
     );
     let config = config.unwrap();
-    insta::assert_snapshot!(config.to_yaml(), @"");
+    insta::assert_snapshot!(config.to_yaml(), @r#"
+    global:
+      evaluation_interval: 15s
+      rule_query_offset: 5s
+      external_labels:
+        cluster: eu
+        replica: 0$
+      metric_name_validation_scheme: utf8
+    alerting:
+      alert_relabel_configs:
+      - regex: replica
+        action: labeldrop
+      alertmanagers:
+      - basic_auth:
+          username: prometheus
+          password_file: /etc/prom/secrets/am-password
+        tls_config:
+          ca_file: /etc/ssl/am-ca.pem
+          insecure_skip_verify: false
+          min_version: TLS12
+        follow_redirects: true
+        enable_http2: true
+        scheme: https
+        path_prefix: /alertmanager
+        timeout: 5s
+        api_version: v2
+        relabel_configs:
+        - source_labels:
+          - __address__
+          regex: (.+):9093
+          target_label: __address__
+        alert_relabel_configs:
+        - source_labels:
+          - severity
+          regex: info
+          action: drop
+        static_configs:
+        - targets:
+          - am-0.example:9093
+          - am-1.example:9093
+          labels:
+            zone: a
+    rule_files:
+    - /etc/prom/rules/*.yml
+    - /srv/shared/**/alerts-?.yaml
+    remote_write:
+    - url: https://mimir.example/api/v1/push
+      remote_timeout: 20s
+      write_relabel_configs:
+      - source_labels:
+        - __name__
+        regex: up
+        action: keep
+      name: mimir
+      protobuf_message: prometheus.WriteRequest
+      authorization:
+        type: Bearer
+        credentials_file: /etc/prom/secrets/token
+      follow_redirects: true
+      enable_http2: false
+      http_headers:
+        X-Scope-OrgID:
+          secrets:
+          - <secret>
+      queue_config:
+        capacity: 500000
+        max_shards: 1
+        min_shards: 1
+        max_samples_per_send: 500
+        min_backoff: 1s
+        max_backoff: 5s
+        retry_on_http_429: true
+    - url: http://localhost:9090/api/v1/write
+      remote_timeout: 30s
+      name: 37fadc
+      protobuf_message: prometheus.WriteRequest
+      follow_redirects: true
+      enable_http2: false
+      queue_config:
+        capacity: 500000
+        max_shards: 1
+        min_shards: 1
+        max_samples_per_send: 2000
+        min_backoff: 30ms
+        max_backoff: 5s
+        retry_on_http_429: true
+    sources:
+    - name: eu
+      type: prometheus
+      url: http://prometheus.eu:9090/
+      external_url: https://prometheus.example/eu
+      labels:
+        cluster: eu
+      timeout: 30s
+      max_concurrent_queries: 5
+      max_answer_bytes: 67108864
+      follow_redirects: true
+      enable_http2: true
+    - name: us
+      type: prometheus
+      url: http://prometheus.us:9090/prefix
+      labels:
+        cluster: us
+      timeout: 2m
+      max_concurrent_queries: 20
+      max_answer_bytes: 268435456
+      follow_redirects: true
+      enable_http2: true
+    "#);
     // What is printed means the same when it is read: nothing here is secret in place.
     let printed = config.to_yaml();
     let again = read(&printed).0.unwrap();

@@ -60,6 +60,19 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// Where it begins: the first key of a mapping, the first byte of anything else.
+    pub(super) fn head(&self) -> Span {
+        let Span { start, end } = self.span;
+        match &self.value {
+            Value::Mapping(entries)
+                if !entries.is_empty() && self.span.range().contains(&entries[0].key_span.start) =>
+            {
+                entries[0].key_span
+            }
+            _ => Span::new(start, end.min(start + 1)),
+        }
+    }
+
     /// What it is, in words for messages.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
