@@ -175,3 +175,55 @@ impl fmt::Display for Finding {
         }
     }
 }
+
+/// Longer names are no slips of known ones.
+const NAME_BYTES_MAX: usize = 200;
+
+/// The candidate that `name` is most likely a slip of: the fewest edits, at most a third of its length.
+pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    // The cheap look first: it keeps a huge name from costing its length times every candidate's.
+    let near = |candidate: &&&str| candidate.len().abs_diff(name.len()) <= 4 * limit && name.len() <= NAME_BYTES_MAX;
+    let distances = candidates.iter().filter(near).map(|candidate| (edits(name, candidate), *candidate));
+    distances.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that make one text the other.
+fn edits(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let mut best = (row[j] + usize::from(a != b)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                best = best.min(before[j - 1] + 1);
+            }
+            next.push(best);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_name_is_a_likely_slip() {
+        let known = ["evaluation_interval", "external_labels", "url", "name"];
+        for (name, expected) in [
+            ("evaluation_intervall", Some("evaluation_interval")),
+            ("eval_interval", None),
+            ("externallabels", Some("external_labels")),
+            ("ulr", Some("url")),
+            ("nmae", Some("name")),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, &known), expected, "{name}");
+        }
+    }
+}
