@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod diagnostic;
 pub mod model;
+pub mod notify;
 pub mod promql;
 pub mod relabel;
 pub mod rules;
