@@ -17,7 +17,7 @@ pub use annotations::Annotations;
 pub use ask::{Answer, Evaluated, Need, SourceError, SourceErrorKind};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use float::{format_exponent, format_fixed, format_shortest};
-pub use labels::{Fingerprint, Labels, LabelsBuilder};
+pub use labels::{Fingerprint, Labels, LabelsBuilder, LabelsPacker};
 pub use sample::{
     BucketBounds, Histogram, HistogramBucket, STALE_NAN_BITS, Sample, Series, Value, is_stale, stale_nan,
 };

@@ -1,0 +1,6 @@
+//! Where answers come from.
+
+mod answer;
+mod stamp;
+
+pub use answer::{AnswerError, AnswerParser};
