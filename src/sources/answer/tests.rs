@@ -150,7 +150,7 @@ fn what_is_no_answer_says_why() {
         ),
         (
             &result("streams", "[]"),
-            "the answer is JSON, but not that of the query API: a `resultType` that is none of vector, scalar, matrix, string at byte 52",
+            "the answer is JSON, but not that of the query API: a `resultType` that is none of vector, scalar, matrix, string at byte 50",
         ),
     ] {
         assert_eq!(show(&parse(json.as_bytes())), said, "{json}");
