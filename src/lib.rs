@@ -10,3 +10,4 @@ pub mod relabel;
 pub mod rules;
 pub mod sources;
 pub mod template;
+pub mod wire;
