@@ -41,6 +41,15 @@ fn mirror() -> Router {
     }))
 }
 
+/// Rooms above send from tasks.
+#[test]
+fn requests_can_be_sent_from_any_task() {
+    fn is_send<T: Send>(_: &T) {}
+    let client = client(&HttpClientConfig::default());
+    let sending = client.get(Url::parse("http://a/").unwrap()).send();
+    is_send(&sending);
+}
+
 async fn text(response: Response) -> String {
     String::from_utf8(read_bounded(response, 1 << 20).await.unwrap().to_vec()).unwrap()
 }

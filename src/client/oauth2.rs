@@ -133,31 +133,34 @@ impl Tokens {
 
     async fn post(&self, secret: &str, style: Style) -> Result<(StatusCode, bytes::Bytes), String> {
         let client = self.transport.client().await.map_err(|error| error.to_string())?;
+        let mut request = client
+            .post(self.config.token_url.clone())
+            .timeout(TOKEN_TIMEOUT)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(self.form(secret, style));
+        if let Style::Header = style {
+            let escape = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let header = basic(&escape(&self.config.client_id), &escape(secret)).map_err(|error| error.to_string())?;
+            request = request.header(AUTHORIZATION, header);
+        }
+        let response = request.send().await.map_err(|error| cause(&error))?;
+        let status = response.status();
+        let body = read_bounded(response, TOKEN_BYTES_MAX).await.map_err(|error| error.to_string())?;
+        Ok((status, body))
+    }
+
+    fn form(&self, secret: &str, style: Style) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !self.config.scopes.is_empty() {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
         form.extend_pairs(&self.config.endpoint_params);
-        let mut request = client
-            .post(self.config.token_url.clone())
-            .timeout(TOKEN_TIMEOUT)
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        match style {
-            Style::Header => {
-                let escape = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                let header = basic(&escape(&self.config.client_id), &escape(secret)).map_err(|e| e.to_string())?;
-                request = request.header(AUTHORIZATION, header);
-            }
-            Style::Form => {
-                form.append_pair("client_id", &self.config.client_id).append_pair("client_secret", secret);
-            }
+        if let Style::Form = style {
+            form.append_pair("client_id", &self.config.client_id).append_pair("client_secret", secret);
         }
-        let response = request.body(form.finish()).send().await.map_err(|error| cause(&error))?;
-        let status = response.status();
-        let body = read_bounded(response, TOKEN_BYTES_MAX).await.map_err(|error| error.to_string())?;
-        Ok((status, body))
+        form.finish()
     }
 }
 
