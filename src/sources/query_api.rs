@@ -66,9 +66,14 @@ impl QueryApi {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn metrics(&self) -> &SourceMetrics {
+        &self.metrics
+    }
+
     async fn query_all(&self, expr: &str, times: &[Timestamp], deadline: Instant) -> Answer {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        let queries = times.iter().map(|at| self.query(expr, *at, deadline));
+        let queries = times.iter().copied().map(|at| self.query(expr, at, deadline));
         match stream::iter(queries).buffered(self.places_max).try_collect().await {
             Ok(answers) => Answer::Known(answers),
             Err(error) => Answer::Unknown(error),
