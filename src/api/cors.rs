@@ -43,10 +43,7 @@ pub(super) async fn cors(State(allowed): State<CorsOrigin>, request: Request, ne
 
 fn allow(headers: &mut HeaderMap, origin: HeaderValue, allowed: &CorsOrigin) {
     let fixed = |text| HeaderValue::from_static(text);
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        fixed("Accept, Authorization, Content-Type, Origin"),
-    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, fixed("Accept, Authorization, Content-Type, Origin"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, fixed("GET, POST, OPTIONS"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, fixed("Date"));
     if origin.to_str().is_ok_and(|text| allowed.0.is_match(text)) {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::{Serialize, Serializer};
 use tokio::sync::mpsc;
 
@@ -47,7 +47,7 @@ pub(super) async fn success<T: Serialize + Send + 'static>(data: T, turn: Turn) 
     });
     let body = match receiver.recv().await {
         Some(Chunk { bytes, last: true }) => Body::from(bytes),
-        Some(first) => Body::from_stream(stream::unfold((Some(first), receiver), next_chunk)),
+        Some(first) => Body::from_stream(stream::unfold((Some(first), receiver), next_chunk).fuse()),
         None => return ApiError::Internal("the answer could not be made".to_owned()).into_response(),
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()

@@ -2,11 +2,13 @@
 //!
 //! Source: Prometheus `docs/management_api.md`, `web/web.go`.
 
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::plain;
+use super::limits::Turn;
 use super::router::Api;
 
 const LIFECYCLE_OFF: &str = "Lifecycle API is not enabled.";
@@ -47,8 +49,10 @@ pub(super) async fn only_post_or_put() -> Response {
     response
 }
 
-pub(super) async fn metrics(State(api): State<Api>) -> Response {
-    match tokio::task::spawn_blocking(move || api.views.metrics_text()).await {
+pub(super) async fn metrics(State(api): State<Api>, Extension(turn): Extension<Turn>) -> Response {
+    // The turn goes along: gathering goes on when the client has long been told that it took too long.
+    let gathering = tokio::task::spawn_blocking(move || (api.views.metrics_text(), turn).0);
+    match gathering.await {
         Ok(text) => {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -8,12 +8,11 @@ use std::str::FromStr;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -103,13 +102,20 @@ pub fn log_to_stderr(
         .event_format(Lines { format, now })
         .fmt_fields(format)
         .with_writer(std::io::stderr)
-        .with_filter(targets(level));
+        .with_filter(filter(level));
     tracing_subscriber::registry().with(lines).try_init().map_err(|_| LogSetUpError::Twice)
 }
 
-fn targets(level: LogLevel) -> Targets {
+/// Which events become lines. Our own spans are kept at every level: a warning wants the fields around it.
+fn filter<S>(level: LogLevel) -> impl Filter<S> + Send + Sync
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    const OURS: &str = env!("CARGO_PKG_NAME");
     let libraries = level.filter().min(LevelFilter::WARN);
-    Targets::new().with_default(libraries).with_target(env!("CARGO_PKG_NAME"), level.filter())
+    let events = Targets::new().with_default(libraries).with_target(OURS, level.filter());
+    let spans = filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with(OURS));
+    events.or(spans.with_max_level_hint(LevelFilter::INFO))
 }
 
 /// Formats an event as one line.
@@ -262,7 +268,11 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no word for what is not finite.
-        if value.is_finite() { self.push_bare(field.name(), value) } else { self.push(field.name(), &value.to_string()) }
+        if value.is_finite() {
+            self.push_bare(field.name(), value)
+        } else {
+            self.push(field.name(), &value.to_string())
+        }
     }
 }
 
@@ -345,7 +355,7 @@ mod tests {
             .event_format(Lines { format, now })
             .fmt_fields(format)
             .with_writer(paper.clone())
-            .with_filter(targets(level));
+            .with_filter(filter(level));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), speak);
         let bytes = paper.0.lock().clone();
         String::from_utf8(bytes).expect("lines are UTF-8")
@@ -393,9 +403,14 @@ mod tests {
 
     #[test]
     fn values_are_quoted_where_needed() {
-        for (value, quoted) in
-            [("plain", "plain"), ("a b", "\"a b\""), ("a=b", "\"a=b\""), ("\u{1}", "\"\\x01\""), ("ü", "ü"), ("", "\"\"")]
-        {
+        for (value, quoted) in [
+            ("plain", "plain"),
+            ("a b", "\"a b\""),
+            ("a=b", "\"a=b\""),
+            ("\u{1}", "\"\\x01\""),
+            ("ü", "ü"),
+            ("", "\"\""),
+        ] {
             let mut text = String::new();
             push_logfmt(&mut text, value);
             assert_eq!(text, quoted);

@@ -12,10 +12,8 @@ use crate::api::router::Api;
 pub(super) async fn alertmanagers(State(api): State<Api>, Extension(turn): Extension<Turn>) -> Response {
     let view = api.views.alertmanagers();
     let targets = |urls: Vec<String>| urls.into_iter().map(|url| Target { url }).collect();
-    let data = AlertmanagersData {
-        active_alertmanagers: targets(view.active),
-        dropped_alertmanagers: targets(view.dropped),
-    };
+    let data =
+        AlertmanagersData { active_alertmanagers: targets(view.active), dropped_alertmanagers: targets(view.dropped) };
     success(data, turn).await
 }
 

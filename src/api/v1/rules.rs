@@ -56,7 +56,6 @@ impl Filter {
     /// Faults are found in Prometheus' order.
     fn read(form: &Form) -> Result<Filter, ApiError> {
         let set = |name| form.all(name).map(str::to_owned).collect();
-        let (group_limit, token) = pagination(form);
         Ok(Filter {
             names: set("rule_name[]"),
             groups: set("rule_group[]"),
@@ -64,8 +63,8 @@ impl Filter {
             selectors: form.all("match[]").map(Selector::parse).collect::<Result<_, _>>().map_err(ApiError::BadData)?,
             kind: kind(form)?,
             exclude_alerts: exclude_alerts(form)?,
-            group_limit: group_limit?,
-            token: token?,
+            group_limit: group_limit(form)?,
+            token: group_token(form)?,
         })
     }
 
@@ -103,26 +102,28 @@ fn exclude_alerts(form: &Form) -> Result<bool, ApiError> {
     }
 }
 
-type Read<T> = Result<Option<T>, ApiError>;
-
-/// `group_limit` and `group_next_token`.
-fn pagination(form: &Form) -> (Read<usize>, Read<String>) {
-    let fault = |name, text: &str| Err(ApiError::invalid_parameter(name, text));
-    let (limit, token) = (form.first("group_limit"), form.first("group_next_token"));
-    let token = match (limit, token) {
-        (_, "") => Ok(None),
-        ("", _) => fault("group_next_token", "group_limit needs to be present in order to paginate over the groups"),
-        (_, token) => Ok(Some(token.to_owned())),
-    };
-    let limit = match limit {
+fn group_limit(form: &Form) -> Result<Option<usize>, ApiError> {
+    let fault = |reason: &str| Err(ApiError::invalid_parameter("group_limit", reason));
+    match form.first("group_limit") {
         "" => Ok(None),
         text => match parse_int(text).map(usize::try_from) {
             Ok(Ok(limit)) if limit > 0 => Ok(Some(limit)),
-            Ok(_) => fault("group_limit", "group_limit needs to be greater than 0"),
-            Err(error) => fault("group_limit", &format!("group_limit needs to be a valid number: {error}")),
+            Ok(_) => fault("group_limit needs to be greater than 0"),
+            Err(error) => fault(&format!("group_limit needs to be a valid number: {error}")),
         },
-    };
-    (limit, token)
+    }
+}
+
+/// Of the group that comes first on the page; means something together with a limit only.
+fn group_token(form: &Form) -> Result<Option<String>, ApiError> {
+    match (form.first("group_limit"), form.first("group_next_token")) {
+        (_, "") => Ok(None),
+        ("", _) => {
+            let reason = "group_limit needs to be present in order to paginate over the groups";
+            Err(ApiError::invalid_parameter("group_next_token", reason))
+        }
+        (_, token) => Ok(Some(token.to_owned())),
+    }
 }
 
 /// What of the groups is shown: for each group its index, and those of its rules.
@@ -137,7 +138,7 @@ impl Page {
     fn of(groups: Arc<[GroupView]>, filter: &Filter) -> Result<Page, ApiError> {
         let first = match &filter.token {
             None => 0,
-            Some(token) => groups.iter().position(|group| group_token(group) == *token).ok_or_else(|| {
+            Some(token) => groups.iter().position(|group| token_of(group) == *token).ok_or_else(|| {
                 let reason = format!("invalid group_next_token '{token}'. were rule groups changed?");
                 ApiError::invalid_parameter("group_next_token", reason)
             })?,
@@ -151,7 +152,7 @@ impl Page {
                 continue;
             }
             if filter.group_limit.is_some_and(|limit| shown.len() >= limit) {
-                next_token = Some(group_token(group));
+                next_token = Some(token_of(group));
                 break;
             }
             shown.push((index, rules));
@@ -161,7 +162,7 @@ impl Page {
 }
 
 /// Opaque to clients; the same for a group as long as its file and name are.
-fn group_token(group: &GroupView) -> String {
+fn token_of(group: &GroupView) -> String {
     let digest = Sha256::new().chain_update(&*group.file).chain_update(";").chain_update(&*group.name).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,8 +4,7 @@ use crate::model::Labels;
 
 /// All of its matchers must match.
 #[derive(Clone, Debug)]
-pub(super) struct Selector {
-}
+pub(super) struct Selector {}
 
 impl Selector {
     /// Reads a selector like `{severity="page", team=~"a|b"}`.
