@@ -6,6 +6,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::summary::{Summary, SummaryVec};
+
 /// Bounds of Prometheus' duration histograms of rules and notifications, in seconds.
 pub const DURATION_BUCKETS: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
 
@@ -134,6 +136,16 @@ pub fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -
 /// A `HistogramVec` with these upper bounds, registered. Panics on a name that is taken or malformed.
 pub fn histogram_vec(registry: &Registry, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
     registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}
+
+/// A summary that shows these quantiles of the last ten minutes, registered. Panics on a name that is taken or malformed.
+pub fn summary(registry: &Registry, name: &str, help: &str, quantiles: &[f64]) -> Summary {
+    summary_vec(registry, name, help, quantiles, &[]).with_label_values(&[])
+}
+
+/// Like `summary`, with labels.
+pub fn summary_vec(registry: &Registry, name: &str, help: &str, quantiles: &[f64], labels: &[&str]) -> SummaryVec {
+    registered(registry, SummaryVec::new(name, help, quantiles, labels))
 }
 
 #[cfg(test)]

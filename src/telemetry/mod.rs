@@ -5,9 +5,11 @@
 
 mod log;
 mod metrics;
+mod summary;
 
 pub use log::{LogFormat, LogLevel, LogSetUpError, log_to_stderr};
 pub use metrics::{
     BuildInfo, DURATION_BUCKETS, Telemetry, counter, counter_vec, gauge, gauge_vec, histogram, histogram_vec,
-    int_counter, int_counter_vec, int_gauge, int_gauge_vec,
+    int_counter, int_counter_vec, int_gauge, int_gauge_vec, summary, summary_vec,
 };
+pub use summary::{Summary, SummaryVec};

@@ -53,8 +53,11 @@ struct Inner {
     tls: Option<RustlsConfig>,
     guards: ArcSwap<Guards>,
     /// What was last looked at, whether it was taken or not.
-    seen: Mutex<Vec<(PathBuf, Option<Stamp>)>>,
+    seen: Mutex<Seen>,
 }
+
+/// Files as they were when last looked at; none: not there.
+type Seen = Vec<(PathBuf, Option<Stamp>)>;
 
 /// What every request meets.
 #[derive(Debug)]
@@ -131,7 +134,7 @@ impl WebConfig {
 }
 
 /// Stamps are taken before reading, so that a change in between is seen the next time.
-fn load(path: &Path) -> (Result<Loaded, WebConfigError>, Vec<(PathBuf, Option<Stamp>)>) {
+fn load(path: &Path) -> (Result<Loaded, WebConfigError>, Seen) {
     let mut seen = vec![(path.to_owned(), stamp_of(path))];
     let fail = |message: String| WebConfigError { findings: vec![Finding::error(message)] };
     let text = match read_bounded(path, FILE_BYTES_MAX).and_then(|bytes| {
