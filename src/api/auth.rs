@@ -131,3 +131,31 @@ pub(super) async fn ask(State(door): State<Door>, request: Request, next: Next) 
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[test]
+    fn an_unknown_user_costs_as_much_as_a_known_one() {
+        let hash = |cost| Secret::new(bcrypt::hash("secret", cost).expect("a legal cost"));
+        let users = [("ann".to_owned(), hash(4)), ("bob".to_owned(), hash(5))].into();
+        let stand_in = stand_in(&Guards { headers: Vec::new(), users });
+        assert_eq!(stand_in.parse::<bcrypt::HashParts>().map(|parts| parts.get_cost()).ok(), Some(5));
+        assert_eq!(bcrypt::verify("secret", &stand_in).ok(), Some(false));
+    }
+
+    #[test]
+    fn credentials_are_read_as_go_reads_them() {
+        let read = |text: &str| {
+            let value = HeaderValue::from_str(text).expect("printable");
+            credentials(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
+        };
+        assert_eq!(read("Basic YW5uOmE6Yg=="), Some(("ann".to_owned(), b"a:b".to_vec())));
+        assert_eq!(read("basic YW5uOg=="), Some(("ann".to_owned(), Vec::new())));
+        for text in ["Bearer YW5uOg==", "Basic", "Basic !", "Basic YW5u"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}
