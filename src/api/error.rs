@@ -20,7 +20,7 @@ pub(super) enum ApiError {
 
 impl ApiError {
     pub(super) fn invalid_parameter(name: &str, reason: impl std::fmt::Display) -> ApiError {
-        ApiError::BadData(format!("invalid parameter {}: {reason}", super::form::quoted(name)))
+        ApiError::BadData(format!("invalid parameter {}: {reason}", crate::model::quote(name)))
     }
 
     /// Prometheus' `errorType`, and the status that goes with it.

@@ -1,6 +1,6 @@
 //! Query parameters as Prometheus reads them: Go's form rules, Go's words for faults.
 
-use std::fmt;
+use crate::model::quote;
 
 /// The parameters of a request, in the order given.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn unescape(text: &str) -> Result<String, String> {
                 let digits = bytes.get(at + 1).copied().and_then(hex).zip(bytes.get(at + 2).copied().and_then(hex));
                 let Some((high, low)) = digits else {
                     let shown = String::from_utf8_lossy(&bytes[at..bytes.len().min(at + 3)]);
-                    return Err(format!("invalid URL escape {}", quoted(&shown)));
+                    return Err(format!("invalid URL escape {}", quote(&shown)));
                 };
                 out.push(high << 4 | low);
                 at += 2;
@@ -64,7 +64,7 @@ pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text))),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quote(text))),
     }
 }
 
@@ -72,28 +72,9 @@ pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
 pub(super) fn parse_int(text: &str) -> Result<i32, String> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("strconv.ParseInt: parsing {}: invalid syntax", quoted(text)));
+        return Err(format!("strconv.ParseInt: parsing {}: invalid syntax", quote(text)));
     }
-    text.parse().map_err(|_| format!("strconv.ParseInt: parsing {}: value out of range", quoted(text)))
-}
-
-/// A text in Go's quotes (`%q`).
-pub(super) fn quoted(text: &str) -> impl fmt::Display {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    text.parse().map_err(|_| format!("strconv.ParseInt: parsing {}: value out of range", quote(text)))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, is_printable, write_quoted};
 
 /// Longest value of a field, in bytes. An error may quote an answer; a line must stay readable and bounded.
 const VALUE_BYTES_MAX: usize = 8 << 10;
@@ -290,29 +290,12 @@ fn push_json(text: &mut String, value: &str) {
 
 /// A value as it is, or in quotes where a reader could not tell its end.
 fn push_logfmt(text: &mut String, value: &str) {
-    let bare = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '=' | '"' | '\u{fffd}' | '\u{feff}');
+    let bare = |c: char| is_printable(c) && !c.is_whitespace() && !matches!(c, '=' | '"' | '\u{fffd}');
     if !value.is_empty() && value.chars().all(bare) {
         text.push_str(value);
-        return;
+    } else {
+        let _ = write_quoted(text, value);
     }
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            c if (c as u32) < 0x80 && c.is_control() => {
-                let _ = write!(text, "\\x{:02x}", c as u32);
-            }
-            c if c.is_control() || (c.is_whitespace() && c != ' ') || c == '\u{feff}' => {
-                let _ = write!(text, "\\u{:04x}", c as u32);
-            }
-            c => text.push(c),
-        }
-    }
-    text.push('"');
 }
 
 #[cfg(test)]

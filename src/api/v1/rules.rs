@@ -16,12 +16,12 @@ use sha2::{Digest, Sha256};
 use super::alerts::AlertData;
 use super::selector::Selector;
 use crate::api::error::ApiError;
-use crate::api::form::{Form, parse_bool, parse_int, quoted};
+use crate::api::form::{Form, parse_bool, parse_int};
 use crate::api::json::{seconds, success, time_or_zero};
 use crate::api::limits::Turn;
 use crate::api::router::Api;
 use crate::api::views::{AlertView, GroupView, Health, RuleState, RuleView, RuleViewKind};
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, Timestamp, quote};
 
 pub(super) async fn rules(
     State(api): State<Api>,
@@ -89,7 +89,7 @@ fn kind(form: &Form) -> Result<Option<WantedKind>, ApiError> {
         "" => Ok(None),
         "alert" => Ok(Some(WantedKind::Alert)),
         "record" => Ok(Some(WantedKind::Record)),
-        other => Err(ApiError::invalid_parameter("type", format!("not supported value {}", quoted(other)))),
+        other => Err(ApiError::invalid_parameter("type", format!("not supported value {}", quote(other)))),
     }
 }
 
