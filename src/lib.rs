@@ -1,6 +1,7 @@
 //! Bellwether evaluates Prometheus rules and delivers the alerts.
 
 pub mod alerting;
+pub mod api;
 pub mod client;
 pub mod clock;
 pub mod config;

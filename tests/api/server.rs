@@ -1,0 +1,214 @@
+//! Real listeners: TLS, users, swapped certificates, slow and silent clients, the stop.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether::api::{ApiOptions, HttpMetrics, ServeOptions, WebConfig, bind, router, serve};
+use tokio_util::sync::CancellationToken;
+
+use crate::fake::FakeViews;
+
+/// Long enough for a slow machine; tests end long before.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
+}
+
+struct Running {
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    fn start(web_config: Option<WebConfig>, options: ServeOptions) -> Running {
+        let views = FakeViews::showing(Vec::new());
+        let metrics = HttpMetrics::new(&views.registry);
+        let routes = router(std::sync::Arc::new(views), &ApiOptions::default(), metrics.clone());
+        let listener = bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(vec![listener], routes, web_config, options, metrics, stop.clone()));
+        Running { address, stop, server }
+    }
+
+    fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://localhost:{}{path}", self.address.port())
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.server).await.expect("it stops").expect("no panic").expect("no error");
+    }
+}
+
+fn client(identity: Option<&str>) -> reqwest::Client {
+    let read = |name: &str| std::fs::read(certificate(name)).expect("test data");
+    let authority = reqwest::Certificate::from_pem(&read("ca.pem")).expect("a certificate");
+    let mut builder = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().timeout(PATIENCE);
+    if let Some(name) = identity {
+        let mut pem = read(&format!("{name}.pem"));
+        pem.extend(read(&format!("{name}-key.pem")));
+        builder = builder.identity(reqwest::Identity::from_pem(&pem).expect("certificate and key"));
+    }
+    builder.build().expect("a client")
+}
+
+fn web_config(directory: &Path, text: &str) -> WebConfig {
+    let path = directory.join("web.yml");
+    std::fs::write(&path, text).expect("a temporary file");
+    WebConfig::load(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn copy(from: &str, directory: &Path, to: &str) {
+    std::fs::copy(certificate(from), directory.join(to)).expect("test data is copied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_and_users_and_headers_and_their_change() {
+    let directory = tempfile::tempdir().expect("a directory");
+    copy("server.pem", directory.path(), "cert.pem");
+    copy("server-key.pem", directory.path(), "key.pem");
+    let with_users = |users: &[(&str, &str)]| {
+        let lines = users
+            .iter()
+            .map(|(user, password)| format!("  {user}: {}\n", bcrypt::hash(password, 4).expect("the lowest cost")));
+        format!(
+            "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n\
+             http_server_config:\n  headers:\n    X-Frame-Options: deny\nbasic_auth_users:\n{}",
+            lines.collect::<String>()
+        )
+    };
+    let config = web_config(directory.path(), &with_users(&[("ann", "right"), ("bob", "colon:ed")]));
+    let running = Running::start(Some(config.clone()), ServeOptions::default());
+    let url = running.url("https", "/api/v1/alerts");
+    let status = async |user: &str, password: &str| {
+        let request = client(None).get(&url).basic_auth(user, Some(password));
+        request.send().await.expect("an answer").status().as_u16()
+    };
+
+    let anonymous = client(None).get(&url).send().await.expect("an answer");
+    assert_eq!(anonymous.status(), 401);
+    assert_eq!(anonymous.headers()["www-authenticate"], "Basic");
+    assert_eq!(anonymous.headers()["x-frame-options"], "deny");
+    assert_eq!(anonymous.text().await.expect("a text"), "Unauthorized\n");
+    for (user, password, expected) in [
+        ("ann", "right", 200),
+        ("ann", "right", 200),
+        ("ann", "wrong", 401),
+        ("ann", "", 401),
+        ("bob", "colon:ed", 200),
+        ("eve", "right", 401),
+    ] {
+        assert_eq!(status(user, password).await, expected, "{user} {password}");
+    }
+    let first = client(None).get(&url).basic_auth("ann", Some("right")).send().await.expect("an answer");
+    assert_eq!(first.version(), reqwest::Version::HTTP_2);
+
+    // Users change; so does the certificate.
+    assert_eq!(config.reload_if_changed(), Ok(false));
+    std::fs::write(config.path(), with_users(&[("eve", "right")])).expect("written");
+    assert_eq!(config.reload_if_changed(), Ok(true));
+    assert_eq!((status("ann", "right").await, status("eve", "right").await), (401, 200));
+    copy("other.pem", directory.path(), "cert.pem");
+    let mismatch = config.reload_if_changed().expect_err("the key is not that of the certificate");
+    assert!(mismatch.to_string().contains("certificate and key cannot be used"), "{mismatch}");
+    assert_eq!(status("eve", "right").await, 200);
+    copy("other-key.pem", directory.path(), "key.pem");
+    assert_eq!(config.reload_if_changed(), Ok(true));
+    assert_eq!(status("eve", "right").await, 200);
+
+    // What is broken leaves the old in force, and is told once.
+    std::fs::write(config.path(), "basic_auth_user:\n").expect("written");
+    let error = config.reload_if_changed().expect_err("an unknown field").to_string();
+    assert!(error.ends_with(":1:1: unknown field \"basic_auth_user\"; did you mean \"basic_auth_users\"?"), "{error}");
+    assert_eq!(config.reload_if_changed(), Ok(false));
+    std::fs::write(config.path(), "# no TLS any more\n").expect("written");
+    let error = config.reload_if_changed().expect_err("TLS cannot be turned off").to_string();
+    assert!(error.ends_with("turns TLS on or off; restart for that"), "{error}");
+    assert_eq!(status("eve", "right").await, 200);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_show_certificates_with_the_right_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = format!(
+        "tls_server_config:\n  cert_file: {}\n  key_file: {}\n  client_ca_file: {}\n  \
+         client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [client.example]\n",
+        certificate("server.pem").display(),
+        certificate("server-key.pem").display(),
+        certificate("ca.pem").display(),
+    );
+    let running = Running::start(Some(web_config(directory.path(), &text)), ServeOptions::default());
+    let url = running.url("https", "/-/healthy");
+    for (identity, let_in) in [(None, false), (Some("stranger"), false), (Some("client"), true)] {
+        let answer = client(identity).get(&url).send().await;
+        assert_eq!(answer.is_ok_and(|answer| answer.status() == 200), let_in, "{identity:?}");
+    }
+    running.stop().await;
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let error = |text: &str| {
+        let path = directory.path().join("web.yml");
+        std::fs::write(&path, text).expect("written");
+        WebConfig::load(path).err().expect("it is refused").to_string()
+    };
+    let missing = error("tls_server_config: {cert_file: no.pem, key_file: no.key}\n");
+    assert!(missing.contains("cannot read certificate") && missing.contains("no.pem"), "{missing}");
+    let empty = error("tls_server_config: {cert_file: web.yml, key_file: web.yml}\n");
+    assert!(empty.contains("certificate") && empty.contains("no certificate in it"), "{empty}");
+    let absent = WebConfig::load(directory.path().join("none.yml")).err().expect("it is refused").to_string();
+    assert!(absent.starts_with("cannot read web configuration"), "{absent}");
+}
+
+/// What the server says to these bytes until it closes the connection.
+async fn converse(address: SocketAddr, bytes: &'static [u8]) -> String {
+    let conversation = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(bytes).expect("written");
+        let mut said = Vec::new();
+        // A reset is a way to close, too.
+        let _ = stream.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    tokio::time::timeout(PATIENCE, conversation).await.expect("the server closes it").expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_and_silent_clients_are_let_go() {
+    let short = Duration::from_millis(200);
+    let options = ServeOptions { header_time_max: short, idle_time_max: short, ..ServeOptions::default() };
+    let running = Running::start(None, options);
+    for (bytes, said) in [
+        (&b""[..], ""),
+        (b"P", ""),
+        (b"PRI * HT", ""),
+        (b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nSlow: ", ""),
+        (b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n"),
+    ] {
+        let answer = converse(running.address, bytes).await;
+        assert!(answer.starts_with(said) && answer.is_empty() == said.is_empty(), "{answer}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_over_the_bound_are_closed() {
+    let running = Running::start(None, ServeOptions { connections_max: 1, ..ServeOptions::default() });
+    let mut first = TcpStream::connect(running.address).expect("it listens");
+    first.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    first.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+    let mut byte = [0];
+    first.read_exact(&mut byte).expect("an answer begins");
+    assert_eq!(converse(running.address, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await, "");
+    drop(first);
+    running.stop().await;
+}
