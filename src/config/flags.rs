@@ -30,6 +30,14 @@ pub struct Flags {
     pub evaluation_interval: Option<Duration>,
 }
 
+/// A label as a flag gives it: `name=value`.
+pub fn parse_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not a label: write name=value")),
+    }
+}
+
 /// URLs may hold passwords.
 impl fmt::Debug for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +197,15 @@ mod tests {
         assert_eq!(config.global.evaluation_interval, Duration::from_secs(15));
         assert_eq!(config.remote_write.len(), 1);
         assert!(!config.remote_write[0].http.enable_http2);
+    }
+
+    #[test]
+    fn labels_of_flags_are_name_and_value() {
+        assert_eq!(parse_label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert_eq!(parse_label("a="), Ok(("a".to_owned(), String::new())));
+        for text in ["a", "=b", ""] {
+            assert_eq!(parse_label(text), Err(format!("{text:?} is not a label: write name=value")));
+        }
     }
 
     #[test]

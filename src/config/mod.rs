@@ -25,7 +25,7 @@ mod tests;
 
 pub use address::{parse_http_url, redacted};
 pub use file::{ParseOptions, parse};
-pub use flags::{Flags, SOURCE_LABEL};
+pub use flags::{Flags, SOURCE_LABEL, parse_label};
 pub use http::{Authorization, BasicAuth, HttpClientConfig, OAuth2, Proxy, Secret, SecretText, TlsConfig, TlsVersion};
 pub use load::{LoadError, LoadOptions, Loaded, load, load_rules};
 pub use model::{

@@ -127,7 +127,7 @@ const ALERTMANAGER: Shape = Shape {
     ..Shape::NONE
 };
 
-/// Discovery that Prometheus has and we do not have yet: known by name, judged by `refuse_discovery`.
+/// Discovery that Prometheus has and we do not have yet: known by name, judged by `judge_discovery`.
 ///
 /// Source: Prometheus `discovery/*`, and those of earlier 3.x and 2.x releases.
 const DISCOVERY: Shape = Shape {
@@ -179,17 +179,18 @@ pub(super) fn alerting(reader: &mut Reader<'_>, top: &Fields<'_>, ignore_discove
     let Some(fields) = reader.subsection(top, "alerting", &ALERTING) else { return Alerting::default() };
     let relabel = relabeling::rules(reader, &fields, "alert_relabel_configs", "empty or null alert relabeling rule");
     let blocks = reader.list(&fields, "alertmanagers");
-    let alertmanagers = blocks.iter().map(|node| alertmanager(reader, node, ignore_discovery)).collect();
+    let alertmanagers = blocks.iter().filter_map(|node| alertmanager(reader, node, ignore_discovery)).collect();
     Alerting { relabel, alertmanagers }
 }
 
-fn alertmanager(reader: &mut Reader<'_>, node: &Rc<Node>, ignore_discovery: bool) -> AlertmanagerConfig {
+fn alertmanager(reader: &mut Reader<'_>, node: &Rc<Node>, ignore_discovery: bool) -> Option<AlertmanagerConfig> {
     if node.is_null() {
         reader.error("empty or null Alertmanager section", node.span);
+        return None;
     }
     let fields = reader.section("alertmanagers", node, node.head(), &[&ALERTMANAGER, &CLIENT, &DISCOVERY]);
     if !ignore_discovery {
-        refuse_discovery(reader, &fields);
+        judge_discovery(reader, &fields);
     }
     let default = AlertmanagerConfig::default();
     let scheme = reader.filled_text(&fields, "scheme").unwrap_or(default.scheme);
@@ -202,7 +203,7 @@ fn alertmanager(reader: &mut Reader<'_>, node: &Rc<Node>, ignore_discovery: bool
     }
     let relabel =
         relabeling::rules(reader, &fields, "relabel_configs", "empty or null Alertmanager target relabeling rule");
-    AlertmanagerConfig {
+    Some(AlertmanagerConfig {
         scheme,
         path_prefix: reader.text(&fields, "path_prefix").unwrap_or_default(),
         timeout: reader.positive_duration(&fields, "timeout", ALERTMANAGER_TIMEOUT),
@@ -215,16 +216,21 @@ fn alertmanager(reader: &mut Reader<'_>, node: &Rc<Node>, ignore_discovery: bool
             "alert_relabel_configs",
             "empty or null Alertmanager alert relabeling rule",
         ),
-    }
+    })
 }
 
 /// An Alertmanager that is silently not discovered is a lost page.
-fn refuse_discovery(reader: &mut Reader<'_>, fields: &Fields<'_>) {
+fn judge_discovery(reader: &mut Reader<'_>, fields: &Fields<'_>) {
+    let help = "use static_configs, or name the Alertmanagers by --alertmanager.url";
+    let mut has_targets = fields.has("static_configs");
     for name in DISCOVERY.read {
         if fields.has(name) {
-            let help = "use static_configs, or name the Alertmanagers by --alertmanager.url";
+            has_targets = true;
             reader.error_help(format!("{name} is not offered yet"), help, fields.key(name));
         }
+    }
+    if !has_targets {
+        reader.warning("this entry of alertmanagers has no static_configs: it reaches no Alertmanager", fields.at);
     }
 }
 

@@ -91,12 +91,33 @@ const FAULTS: &[(&str, &[&str])] = &[
         &[r#"p.yml:1:12: unknown field "alertmanager" in alerting; did you mean "alertmanagers"?"#],
     ),
     ("alerting: {alertmanagers: [~]}", &["p.yml:1:28: empty or null Alertmanager section"]),
-    ("alerting: {alertmanagers: [x]}", &["p.yml:1:28: alertmanagers must be a mapping, not a single value"]),
-    ("alerting: {alertmanagers: [{scheme: ftp}]}", &[r#"p.yml:1:37: scheme must be http or https, not "ftp""#]),
-    ("alerting: {alertmanagers: [{timeout: 0s}]}", &["p.yml:1:38: timeout must be greater than 0"]),
+    (
+        "alerting: {alertmanagers: [x]}",
+        &[
+            "p.yml:1:28: alertmanagers must be a mapping, not a single value",
+            "warning p.yml:1:28: this entry of alertmanagers has no static_configs: it reaches no Alertmanager",
+        ],
+    ),
+    (
+        "alerting: {alertmanagers: [{scheme: ftp}]}",
+        &[
+            "warning p.yml:1:29: this entry of alertmanagers has no static_configs: it reaches no Alertmanager",
+            r#"p.yml:1:37: scheme must be http or https, not "ftp""#,
+        ],
+    ),
+    (
+        "alerting: {alertmanagers: [{timeout: 0s}]}",
+        &[
+            "warning p.yml:1:29: this entry of alertmanagers has no static_configs: it reaches no Alertmanager",
+            "p.yml:1:38: timeout must be greater than 0",
+        ],
+    ),
     (
         "alerting: {alertmanagers: [{api_version: v1}]}",
-        &["p.yml:1:42: expected Alertmanager api version to be one of [v2] but got v1"],
+        &[
+            "warning p.yml:1:29: this entry of alertmanagers has no static_configs: it reaches no Alertmanager",
+            "p.yml:1:42: expected Alertmanager api version to be one of [v2] but got v1",
+        ],
     ),
     (
         r#"alerting: {alertmanagers: [{static_configs: [{targets: ["http://u:p@am:9093/x", ""]}]}]}"#,
@@ -115,10 +136,17 @@ const FAULTS: &[(&str, &[&str])] = &[
             "p.yml:1:29: dns_sd_configs is not offered yet; use static_configs, or name the Alertmanagers by --alertmanager.url",
         ],
     ),
-    ("alerting: {alertmanagers: [{sigv4: {region: x}}]}", &["p.yml:1:29: sigv4 is not offered yet"]),
+    (
+        "alerting: {alertmanagers: [{sigv4: {region: x}}]}",
+        &[
+            "p.yml:1:29: sigv4 is not offered yet",
+            "warning p.yml:1:29: this entry of alertmanagers has no static_configs: it reaches no Alertmanager",
+        ],
+    ),
     (
         "alerting: {alertmanagers: [{relabel_configs: [~], alert_relabel_configs: [~]}], alert_relabel_configs: [~]}",
         &[
+            "warning p.yml:1:29: this entry of alertmanagers has no static_configs: it reaches no Alertmanager",
             "p.yml:1:47: empty or null Alertmanager target relabeling rule",
             "p.yml:1:75: empty or null Alertmanager alert relabeling rule",
             "p.yml:1:105: empty or null alert relabeling rule",
