@@ -6,7 +6,7 @@
 use regex::Regex;
 
 use super::Rule;
-use crate::model::{ALERT_NAME, METRIC_NAME};
+use crate::promql::Expression;
 
 /// The series that the state of alerts is written to.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
@@ -31,8 +31,13 @@ pub struct RuleDependencies {
 }
 
 impl Dependencies {
+    /// Of the rules of one group, in their order.
     pub fn of(rules: &[Rule]) -> Dependencies {
-        let selectors: Vec<Vec<Selector>> = rules.iter().map(selectors).collect();
+        let selectors: Vec<Vec<Selector>> = rules.iter().map(|rule| selectors(&rule.expr)).collect();
+        Dependencies::analyse(rules, &selectors)
+    }
+
+    fn analyse(rules: &[Rule], selectors: &[Vec<Selector>]) -> Dependencies {
         // A selector without a name may read anything: then nobody knows, and the rules run in their order.
         let indeterminate = selectors.iter().flatten().any(|selector| selector.name.is_none());
         let rules = (0..rules.len()).map(|index| of_rule(rules, index, &selectors[index], indeterminate)).collect();
@@ -79,6 +84,7 @@ fn of_rule(rules: &[Rule], index: usize, selectors: &[Selector], indeterminate: 
 }
 
 /// The part of a vector selector that tells whose results it reads.
+#[derive(Clone, Debug)]
 struct Selector {
     /// None: it names no metric.
     name: Option<Pattern>,
@@ -86,6 +92,7 @@ struct Selector {
 }
 
 /// What a matcher accepts.
+#[derive(Clone, Debug)]
 enum Pattern {
     Equal(String),
     NotEqual(String),
@@ -124,7 +131,85 @@ impl Selector {
     }
 }
 
-fn selectors(rule: &Rule) -> Vec<Selector> {
-    let _ = (rule, METRIC_NAME, ALERT_NAME);
+/// The vector selectors of an expression, those inside range vectors and subqueries included.
+fn selectors(expr: &Expression) -> Vec<Selector> {
+    let _ = expr;
     vec![Selector { name: None, alert_name: None }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::SourceText;
+    use crate::rules::{self, Options};
+
+    /// Rules as `name` or `alert name`, each with the selectors of its expression.
+    fn analyse(given: &[(&str, &[Selector])]) -> Dependencies {
+        let rule = |name: &str| match name.strip_prefix("alert ") {
+            Some(name) => format!("  - {{alert: {name}, expr: 1}}\n"),
+            None => format!("  - {{record: {name}, expr: 1}}\n"),
+        };
+        let text: String = given.iter().map(|(name, _)| rule(name)).collect();
+        let source = SourceText::new("f", format!("groups:\n- name: g\n  rules:\n{text}"));
+        let (groups, findings) = rules::parse(&source, &Options::default());
+        assert_eq!(findings, []);
+        let selectors: Vec<Vec<Selector>> = given.iter().map(|(_, selectors)| selectors.to_vec()).collect();
+        Dependencies::analyse(&groups[0].rules, &selectors)
+    }
+
+    fn named(name: &str) -> Selector {
+        Selector { name: Some(Pattern::Equal(name.into())), alert_name: None }
+    }
+
+    fn alerts(alert_name: Pattern) -> Selector {
+        Selector { alert_name: Some(alert_name), ..named("ALERTS") }
+    }
+
+    fn matches(pattern: &str) -> Pattern {
+        Pattern::Matches(Regex::new(&format!("^(?:{pattern})$")).unwrap())
+    }
+
+    #[test]
+    fn earlier_rules_are_read_by_name() {
+        let like_a = Selector { name: Some(matches("a.*")), alert_name: None };
+        let dependencies = analyse(&[
+            ("a1", &[named("up")]),
+            ("a2", &[named("a1"), named("a3")]),
+            ("a3", &[like_a]),
+            ("b", &[named("b")]),
+            ("c", &[named("up"), named("a1"), named("a2")]),
+        ]);
+        let reads: Vec<&[usize]> = (0..5).map(|rule| dependencies.reads(rule)).collect();
+        assert_eq!(reads, [&[][..], &[0], &[0, 1], &[], &[0, 1]]);
+        let own: Vec<bool> = (0..5).map(|rule| dependencies.reads_own_group(rule)).collect();
+        assert_eq!(own, [false, true, true, true, true]);
+        assert!(!dependencies.is_indeterminate() && !dependencies.batchable() && !dependencies.reads_alerts());
+    }
+
+    #[test]
+    fn alerts_are_read_through_their_series() {
+        let dependencies = analyse(&[
+            ("alert x", &[named("up")]),
+            ("r", &[alerts(Pattern::Equal("x".into()))]),
+            ("r2", &[alerts(Pattern::Equal("y".into()))]),
+            ("r3", &[named("ALERTS_FOR_STATE")]),
+            ("r4", &[alerts(Pattern::NotMatches(Regex::new("^(?:x)$").unwrap()))]),
+            ("alert y", &[alerts(matches("x|y"))]),
+        ]);
+        let reads: Vec<&[usize]> = (0..6).map(|rule| dependencies.reads(rule)).collect();
+        assert_eq!(reads, [&[][..], &[0], &[], &[0], &[], &[0]]);
+        // The later alert is read too: what it wrote in the last cycle.
+        assert!(dependencies.reads_own_group(2) && dependencies.reads_alerts());
+    }
+
+    #[test]
+    fn a_selector_without_name_makes_the_group_indeterminate() {
+        let dependencies =
+            analyse(&[("a", &[]), ("b", &[named("up")]), ("c", &[Selector { name: None, alert_name: None }])]);
+        assert!(dependencies.is_indeterminate() && !dependencies.batchable());
+        assert_eq!(dependencies.reads(2), [0, 1]);
+        let independent = analyse(&[("a", &[named("up")]), ("alert b", &[named("up")])]);
+        assert!(independent.batchable() && !independent.is_indeterminate());
+        assert!(Dependencies::default().batchable() && Dependencies::default().reads(7).is_empty());
+    }
 }
