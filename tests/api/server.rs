@@ -212,3 +212,42 @@ async fn connections_over_the_bound_are_closed() {
     drop(first);
     running.stop().await;
 }
+
+/// promtool from `BELLWETHER_PEERS` or the path; none, with a clear line, if it is not there.
+fn promtool() -> Option<std::process::Command> {
+    let peers = std::env::var_os("BELLWETHER_PEERS").unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&peers)
+        .chain(std::env::split_paths(&path))
+        .map(|d| d.join("promtool"))
+        .find(|p| p.is_file());
+    if found.is_none() {
+        println!("skipped: no promtool in BELLWETHER_PEERS or PATH");
+    }
+    found.map(std::process::Command::new)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_us_healthy_and_ready() {
+    let Some(mut promtool) = promtool() else { return };
+    let running = Running::start(None, ServeOptions::default());
+    let url = running.url("http", "/");
+    let said = tokio::task::spawn_blocking(move || {
+        let url = format!("--url={}", url.trim_end_matches('/'));
+        let healthy = promtool.args(["check", "healthy", &url]).output().expect("promtool runs");
+        format!("{} {healthy:?}", healthy.status.success())
+    });
+    let said = said.await.expect("no panic");
+    assert!(said.starts_with("true"), "{said}");
+    running.stop().await;
+}
+
+#[test]
+fn addresses_that_cannot_be_listened_on_are_named() {
+    assert!(bind(":0").is_ok());
+    assert!(bind("[::1]:0").is_ok() || bind("127.0.0.1:0").is_ok());
+    for address in ["127.0.0.1:99999", ":port", "nowhere"] {
+        let error = bind(address).expect_err("no such address").to_string();
+        assert!(error.starts_with(&format!("cannot listen on {address:?}: ")), "{error}");
+    }
+}
