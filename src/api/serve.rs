@@ -29,8 +29,11 @@ use super::web_config::{WEB_CONFIG_CHECK_INTERVAL, WebConfig};
 pub const DEFAULT_LISTEN_ADDRESS: &str = ":9595";
 /// Connections open at once. Prometheus' own `--web.max-connections`.
 pub const CONNECTIONS_MAX: usize = 512;
-/// Longest time for the head of a request, waiting for it on an open connection included, and for a TLS handshake.
-pub const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest time for the head of a request, waiting for it on an open connection included: longer than proxies and Go
+/// clients keep idle connections (60s and 90s), so that it is they who close them.
+pub const HEADER_TIME_MAX: Duration = Duration::from_secs(120);
+/// Longest TLS handshake.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest time without a byte in one direction while bytes are wanted. Prometheus' own `--web.read-timeout`.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(300);
 /// Longest wait, once the stop was asked for, for requests that are being answered.
@@ -120,7 +123,7 @@ pub async fn serve(
             None => servers.spawn(server.serve(service)),
             Some(tls) => {
                 let over_tls =
-                    |inner: Guard| RustlsAcceptor::new(tls).handshake_timeout(options.header_time_max).acceptor(inner);
+                    |inner: Guard| RustlsAcceptor::new(tls).handshake_timeout(HANDSHAKE_TIME_MAX).acceptor(inner);
                 servers.spawn(server.map(over_tls).serve(service))
             }
         };

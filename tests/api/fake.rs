@@ -46,6 +46,13 @@ impl FakeViews {
     }
 }
 
+impl FakeViews {
+    /// Whether somebody waits to gather metrics, or has done so.
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.metrics_wait_for.lock().unwrap().is_none()
+    }
+}
+
 impl Views for FakeViews {
     fn groups(&self) -> Arc<[GroupView]> {
         assert!(!self.panics, "a test wants this");
@@ -85,7 +92,8 @@ impl Views for FakeViews {
     }
 
     fn metrics_text(&self) -> String {
-        if let Some(word) = self.metrics_wait_for.lock().unwrap().take() {
+        let word = self.metrics_wait_for.lock().unwrap().take();
+        if let Some(word) = word {
             let _ = word.recv();
         }
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether::api::{ApiOptions, HttpMetrics, ServeOptions, WebConfig, bind, router, serve};
@@ -18,6 +19,7 @@ fn certificate(name: &str) -> PathBuf {
 }
 
 struct Running {
+    views: Arc<FakeViews>,
     address: SocketAddr,
     stop: CancellationToken,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -25,14 +27,18 @@ struct Running {
 
 impl Running {
     fn start(web_config: Option<WebConfig>, options: ServeOptions) -> Running {
-        let views = FakeViews::showing(Vec::new());
+        Running::with(FakeViews::showing(Vec::new()), web_config, options)
+    }
+
+    fn with(views: FakeViews, web_config: Option<WebConfig>, options: ServeOptions) -> Running {
+        let views = Arc::new(views);
         let metrics = HttpMetrics::new(&views.registry);
-        let routes = router(std::sync::Arc::new(views), &ApiOptions::default(), metrics.clone());
+        let routes = router(views.clone(), &ApiOptions::default(), metrics.clone());
         let listener = bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(vec![listener], routes, web_config, options, metrics, stop.clone()));
-        Running { address, stop, server }
+        Running { views, address, stop, server }
     }
 
     fn url(&self, scheme: &str, path: &str) -> String {
@@ -95,6 +101,8 @@ async fn tls_and_users_and_headers_and_their_change() {
     assert_eq!(anonymous.headers()["www-authenticate"], "Basic");
     assert_eq!(anonymous.headers()["x-frame-options"], "deny");
     assert_eq!(anonymous.text().await.expect("a text"), "Unauthorized\n");
+    let elsewhere = client(None).get(running.url("https", "/nowhere")).send().await.expect("an answer");
+    assert_eq!(elsewhere.status(), 401);
     for (user, password, expected) in [
         ("ann", "right", 200),
         ("ann", "right", 200),
@@ -211,4 +219,70 @@ async fn connections_over_the_bound_are_closed() {
     assert_eq!(converse(running.address, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await, "");
     drop(first);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_runs_is_answered_before_the_stop() {
+    let (release, hold) = std::sync::mpsc::channel();
+    let views = FakeViews::showing(Vec::new());
+    *views.metrics_wait_for.lock().unwrap() = Some(hold);
+    let running = Running::with(views, None, ServeOptions::default());
+    let mut stream = TcpStream::connect(running.address).expect("it listens");
+    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+    let mut first = [0; 512];
+    assert!(stream.read(&mut first).expect("an answer") > 0);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+    // The request is surely being answered once the waiter is taken: it then waits for the word.
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("a whole answer, then the end");
+        said
+    });
+    while !running.views.is_gathering() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    running.stop.cancel();
+    release.send(()).expect("somebody waits");
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("in time").expect("no panic");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    running.stop().await;
+}
+
+/// promtool from `BELLWETHER_PEERS` or the path; none, with a clear line, if it is not there.
+fn promtool() -> Option<std::process::Command> {
+    let peers = std::env::var_os("BELLWETHER_PEERS").unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&peers)
+        .chain(std::env::split_paths(&path))
+        .map(|d| d.join("promtool"))
+        .find(|p| p.is_file());
+    if found.is_none() {
+        println!("skipped: no promtool in BELLWETHER_PEERS or PATH");
+    }
+    found.map(std::process::Command::new)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_us_healthy_and_ready() {
+    let Some(mut promtool) = promtool() else { return };
+    let running = Running::start(None, ServeOptions::default());
+    let url = running.url("http", "/");
+    let said = tokio::task::spawn_blocking(move || {
+        let url = format!("--url={}", url.trim_end_matches('/'));
+        let healthy = promtool.args(["check", "healthy", &url]).output().expect("promtool runs");
+        format!("{} {healthy:?}", healthy.status.success())
+    });
+    let said = said.await.expect("no panic");
+    assert!(said.starts_with("true"), "{said}");
+    running.stop().await;
+}
+
+#[test]
+fn addresses_that_cannot_be_listened_on_are_named() {
+    assert!(bind(":0").is_ok());
+    assert!(bind("[::1]:0").is_ok() || bind("127.0.0.1:0").is_ok());
+    for address in ["127.0.0.1:99999", ":port", "nowhere"] {
+        let error = bind(address).expect_err("no such address").to_string();
+        assert!(error.starts_with(&format!("cannot listen on {address:?}: ")), "{error}");
+    }
 }
