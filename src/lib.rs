@@ -9,5 +9,9 @@ pub mod promql;
 pub mod relabel;
 pub mod rules;
 pub mod sources;
+pub mod store;
 pub mod template;
 pub mod wire;
+
+#[cfg(test)]
+mod test_peers;
