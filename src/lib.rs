@@ -18,3 +18,6 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod wire;
+
+#[cfg(test)]
+mod test_peers;

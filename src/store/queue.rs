@@ -55,7 +55,6 @@ impl Queue {
     /// Gives what to wait for, and how many were dropped.
     pub(super) fn append(&self, items: impl IntoIterator<Item = Item>, capacity: usize) -> (Wait, usize) {
         let mut state = self.state.lock();
-        let lost_before = state.lost;
         let had = state.items.len();
         state.items.extend(items);
         state.taken += (state.items.len() - had) as u64;
@@ -63,6 +62,8 @@ impl Queue {
         let first = state.in_flight;
         state.items.drain(first..first + excess);
         state.lost += excess as u64;
+        // Older samples that make room are no loss of this ticket; its own are.
+        let lost_before = state.lost - excess.saturating_sub(had - first) as u64;
         let wait = Wait { progress: self.progress.subscribe(), upto: state.taken, lost_before };
         self.publish(&state);
         drop(state);
