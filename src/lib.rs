@@ -2,6 +2,8 @@
 
 pub mod alerting;
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
