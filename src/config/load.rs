@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::file::{ParseOptions, Parsed, parse_parts};
+use super::global::Environment;
 use super::pattern::{Pattern, Step};
-use super::sections::Environment;
 use super::{Config, Flags};
 use crate::diagnostic::{Finding, SourceText, Span};
 

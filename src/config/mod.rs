@@ -6,10 +6,12 @@
 //! appears in a message, in a quoted line, in `Debug` or in YAML. Source: Prometheus `config/config.go`.
 
 mod address;
+mod alerting;
 mod client;
 mod expand;
 mod file;
 mod flags;
+mod global;
 pub mod http;
 pub mod load;
 pub mod model;
@@ -17,7 +19,8 @@ mod pattern;
 mod print;
 mod read;
 mod relabeling;
-mod sections;
+mod remote_write;
+mod sources;
 mod yaml;
 
 #[cfg(test)]

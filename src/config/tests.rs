@@ -411,6 +411,13 @@ const FAULTS: &[(&str, &[&str])] = &[
         "global: {metric_name_validation_scheme: legacy}\nalerting: {alert_relabel_configs: [{target_label: a-b}]}",
         &[r#"p.yml:2:51: "a-b" is invalid 'target_label' for replace action"#],
     ),
+    (
+        "alerting: {alertmanagers: [{static_configs: [{targets: [am:9093]}], relabel_configs: x}]}\nremote_write: [{url: [x]}]",
+        &[
+            "p.yml:1:69: relabel_configs must be a list, not a single value",
+            "p.yml:2:17: url must be a text, not a list",
+        ],
+    ),
 ];
 
 /// A configuration as one finds it next to a Prometheus, with everything a ruler reads and much that it does not.
