@@ -24,6 +24,9 @@ pub const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Most rule files that all patterns together may give; more is a pattern gone wrong.
 pub const RULE_FILES_MAX: usize = 100_000;
 
+/// Most bytes of all rule files together: they are held while they are loaded.
+pub const RULE_BYTES_MAX: usize = 1 << 30;
+
 /// How many directories deep `**` looks.
 const DIRECTORY_DEPTH_MAX: usize = 32;
 
@@ -44,7 +47,8 @@ pub struct Loaded {
     /// The rule files, by name, each once.
     pub rule_sources: Vec<Arc<SourceText>>,
     /// Files, and directories where files may appear, whose change may change what is loaded: the configuration, the
-    /// rule files, and the directories of both. A hint when to compare digests, which alone tell.
+    /// rule files, and the directories of both, some of which may not exist yet. A hint when to compare digests, which
+    /// alone tell.
     pub watched: Vec<PathBuf>,
     /// Of all contents read, by name.
     pub digest: [u8; 32],
@@ -232,11 +236,12 @@ struct RuleFiles {
     sources: Vec<Arc<SourceText>>,
     findings: Vec<Finding>,
     watched: Watched,
+    bytes: usize,
 }
 
 impl RuleFiles {
     fn read(patterns: &[String], place: &PlaceOf<'_>) -> RuleFiles {
-        let mut rules = RuleFiles { sources: Vec::new(), findings: Vec::new(), watched: Watched::default() };
+        let mut rules = RuleFiles { sources: Vec::new(), findings: Vec::new(), watched: Watched::default(), bytes: 0 };
         let mut found = BTreeSet::new();
         for (index, pattern) in patterns.iter().enumerate() {
             if let Err(mut finding) = rules.expand(pattern, &mut found) {
@@ -253,6 +258,11 @@ impl RuleFiles {
             let resolved = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
             if seen.insert(resolved) {
                 rules.read_file(&path);
+            }
+            if rules.bytes > RULE_BYTES_MAX {
+                let gibibytes = RULE_BYTES_MAX >> 30;
+                rules.findings.push(Finding::error(format!("the rule files are larger than {gibibytes} GiB together")));
+                break;
             }
         }
         rules
@@ -308,6 +318,9 @@ impl RuleFiles {
             // A directory that cannot be read, or links to itself, holds no rule files.
             for entry in entries.filter_map(Result::ok) {
                 let path = if entry.depth() == 0 { directory } else { entry.path() };
+                if entry.file_type().is_dir() {
+                    self.watched.directory(path);
+                }
                 if rest.is_empty() && entry.file_type().is_file() {
                     found.insert(path.to_owned());
                 } else if !rest.is_empty() && entry.file_type().is_dir() {
@@ -334,7 +347,10 @@ impl RuleFiles {
 
     fn read_file(&mut self, path: &Path) {
         match read_text(path) {
-            Ok(text) => self.sources.push(SourceText::new(path.display().to_string(), text)),
+            Ok(text) => {
+                self.bytes += text.len();
+                self.sources.push(SourceText::new(path.display().to_string(), text));
+            }
             Err(ReadFault::Content(finding)) => self.findings.push(*finding),
             Err(ReadFault::Io(error)) => {
                 self.findings.push(Finding::error(format!("cannot read {}: {error}", path.display())));
