@@ -3,7 +3,6 @@
 //! Files that hold secrets or certificates are read by whoever uses them; here it is only checked that they can be.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -50,7 +49,7 @@ pub struct Loaded {
     /// rule files, and the directories of both, some of which may not exist yet. A hint when to compare digests, which
     /// alone tell.
     pub watched: Vec<PathBuf>,
-    /// Of all contents read, by name.
+    /// Of all that was read; equal to `current_digest` while nothing changes.
     pub digest: [u8; 32],
 }
 
@@ -73,8 +72,8 @@ fn errors(findings: &[Finding]) -> String {
 
 /// Loads a configuration file, if there is one, merges flags into it, and reads the rule files that come of it.
 ///
-/// - All faults of the configuration and of the reading of rule files are told at once; what is wrong inside a rule
-///   file is for `rules` to say.
+/// - All faults of the configuration are told at once; if it has none, all faults of the reading of rule files. What is
+///   wrong inside a rule file is for `rules` to say.
 /// - Rule files given by flags replace those of the file.
 pub fn load(path: Option<&Path>, options: &LoadOptions<'_>) -> Result<Loaded, LoadError> {
     let parsed = path.map(|path| read_config(path, options)).transpose()?;
@@ -101,13 +100,13 @@ pub fn load(path: Option<&Path>, options: &LoadOptions<'_>) -> Result<Loaded, Lo
         Some((shown.clone(), *spans.get(index)?))
     };
     let rules = RuleFiles::read(&config.rule_files, &place);
+    let digest = digest_of(texts, &rules);
     findings.extend(rules.findings);
     if findings.iter().any(Finding::is_error) {
         return Err(LoadError::Faulty { name, findings });
     }
-    texts.extend(rules.sources.iter().cloned());
     watched.add(rules.watched);
-    Ok(Loaded { config, findings, rule_sources: rules.sources, watched: watched.finish(), digest: digest(&texts) })
+    Ok(Loaded { config, findings, rule_sources: rules.sources, watched: watched.finish(), digest })
 }
 
 /// Reads the rule files of these patterns, which are relative to the working directory.
@@ -118,7 +117,7 @@ pub fn load_rules(patterns: &[String]) -> (Vec<Arc<SourceText>>, Vec<Finding>) {
 
 /// What a digest of the files would be now, whether or not they are any good.
 ///
-/// Compare it with that of the last attempt to load: unlike the events of a file system, it notices the swap of a
+/// Compare it with `Loaded::digest`, or after a failed attempt with what it was then: unlike the events of a file system, it notices the swap of a
 /// mounted ConfigMap's `..data` link, and does not notice a file that was written again with the same content.
 pub fn current_digest(path: Option<&Path>, options: &LoadOptions<'_>) -> [u8; 32] {
     let mut texts = Vec::new();
@@ -134,13 +133,14 @@ pub fn current_digest(path: Option<&Path>, options: &LoadOptions<'_>) -> [u8; 32
             Err(error) => texts.push(SourceText::new(path.display().to_string(), format!("\0{error}"))),
         }
     }
-    let rules = RuleFiles::read(&patterns, &|_| None);
-    texts.extend(rules.sources);
-    let unread = rules.findings.iter().fold(String::new(), |mut text, finding| {
-        let _ = writeln!(text, "\0{finding}");
-        text
-    });
-    texts.push(SourceText::new("", unread));
+    digest_of(texts, &RuleFiles::read(&patterns, &|_| None))
+}
+
+/// What was read, and what could not be.
+fn digest_of(mut texts: Vec<Arc<SourceText>>, rules: &RuleFiles) -> [u8; 32] {
+    texts.extend(rules.sources.iter().cloned());
+    let unread: Vec<&str> = rules.findings.iter().map(|finding| finding.message.as_str()).collect();
+    texts.push(SourceText::new("", unread.join("\n")));
     digest(&texts)
 }
 
