@@ -7,4 +7,5 @@ pub mod model;
 pub mod promql;
 pub mod relabel;
 pub mod rules;
+pub mod telemetry;
 pub mod template;
