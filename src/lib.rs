@@ -1,5 +1,6 @@
 //! Bellwether evaluates Prometheus rules and delivers the alerts.
 
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod diagnostic;
