@@ -170,7 +170,8 @@ impl Serialize for Labels {
     }
 }
 
-fn is_legacy_label_name(name: &str) -> bool {
+/// Whether a name can stand unquoted: `[a-zA-Z_][a-zA-Z0-9_]*`.
+pub fn is_legacy_label_name(name: &str) -> bool {
     let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
 }

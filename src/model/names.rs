@@ -1,5 +1,7 @@
 //! What may name a metric or a label.
 
+use super::is_legacy_label_name;
+
 /// How strictly names are checked: `global.metric_name_validation_scheme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ValidationScheme {
@@ -14,7 +16,7 @@ impl ValidationScheme {
     pub fn is_valid_metric_name(self, name: &str) -> bool {
         match self {
             ValidationScheme::Utf8 => !name.is_empty(),
-            ValidationScheme::Legacy => is_legacy(name, |byte| byte == b'_' || byte == b':'),
+            ValidationScheme::Legacy => is_legacy_metric_name(name),
         }
     }
 
@@ -22,13 +24,13 @@ impl ValidationScheme {
     pub fn is_valid_label_name(self, name: &str) -> bool {
         match self {
             ValidationScheme::Utf8 => !name.is_empty(),
-            ValidationScheme::Legacy => is_legacy(name, |byte| byte == b'_'),
+            ValidationScheme::Legacy => is_legacy_label_name(name),
         }
     }
 }
 
-fn is_legacy(name: &str, also: impl Fn(u8) -> bool) -> bool {
-    let head = |byte: u8| byte.is_ascii_alphabetic() || also(byte);
+fn is_legacy_metric_name(name: &str) -> bool {
+    let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':';
     name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
 }
 

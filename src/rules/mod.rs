@@ -17,7 +17,7 @@ mod yaml;
 
 use std::sync::Arc;
 
-pub use dependencies::{Dependencies, RuleDependencies};
+pub use dependencies::Dependencies;
 pub use fields::{FIELDS, Field, Level, Verdict};
 pub use model::{AlertingRule, Group, RecordingRule, Rule, RuleKind};
 
