@@ -1,7 +1,5 @@
 //! What may name a metric or a label.
 
-use super::is_legacy_label_name;
-
 /// How strictly names are checked: `global.metric_name_validation_scheme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ValidationScheme {
@@ -16,7 +14,7 @@ impl ValidationScheme {
     pub fn is_valid_metric_name(self, name: &str) -> bool {
         match self {
             ValidationScheme::Utf8 => !name.is_empty(),
-            ValidationScheme::Legacy => is_legacy_metric_name(name),
+            ValidationScheme::Legacy => is_legacy(name, |byte| byte == b'_' || byte == b':'),
         }
     }
 
@@ -24,13 +22,18 @@ impl ValidationScheme {
     pub fn is_valid_label_name(self, name: &str) -> bool {
         match self {
             ValidationScheme::Utf8 => !name.is_empty(),
-            ValidationScheme::Legacy => is_legacy_label_name(name),
+            ValidationScheme::Legacy => is_legacy(name, |byte| byte == b'_'),
         }
     }
 }
 
-fn is_legacy_metric_name(name: &str) -> bool {
-    let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b':';
+/// Whether a label name can stand without quotes in PromQL.
+pub fn is_legacy_label_name(name: &str) -> bool {
+    ValidationScheme::Legacy.is_valid_label_name(name)
+}
+
+fn is_legacy(name: &str, also: impl Fn(u8) -> bool) -> bool {
+    let head = |byte: u8| byte.is_ascii_alphabetic() || also(byte);
     name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
 }
 

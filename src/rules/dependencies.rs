@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use super::Rule;
-use crate::model::{MatchOp, Matcher};
-use crate::promql::Expression;
+use crate::model::{ALERT_NAME, METRIC_NAME, MatchOp, Matcher};
+use crate::promql::{self, Expression};
 
 /// The series that the state of alerts is written to.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
@@ -39,10 +39,6 @@ impl Dependencies {
     /// Of the rules of one group, in their order.
     pub fn of(rules: &[Rule]) -> Dependencies {
         let selectors: Vec<Vec<Selector>> = rules.iter().map(|rule| selectors(&rule.expr)).collect();
-        Dependencies::analyse(rules, &selectors)
-    }
-
-    fn analyse(rules: &[Rule], selectors: &[Vec<Selector>]) -> Dependencies {
         let names = Names::of(rules);
         // A selector without a name may read anything: then nobody knows, and the rules run in their order.
         let nameless = selectors.iter().flatten().any(|selector| selector.name.is_none());
@@ -153,48 +149,41 @@ impl<'r> Names<'r> {
 
 /// The vector selectors of an expression, those inside range vectors and subqueries included.
 fn selectors(expr: &Expression) -> Vec<Selector> {
-    let _ = expr;
-    vec![Selector { name: None, alert_name: None }]
+    let selectors = promql::selectors(expr.tree()).into_iter().map(|selector| {
+        let written = selector.name.as_ref().map(|name| Matcher::equal(METRIC_NAME, name.clone()));
+        let first = |label: &str| selector.matchers.iter().find(|matcher| matcher.name() == label).cloned();
+        Selector { name: written.or_else(|| first(METRIC_NAME)), alert_name: first(ALERT_NAME) }
+    });
+    selectors.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::diagnostic::SourceText;
-    use crate::model::{ALERT_NAME, METRIC_NAME};
     use crate::rules::{self, Options};
 
-    /// Rules as `name` or `alert name`, each with the selectors of its expression.
-    fn analyse(given: &[(&str, &[Selector])]) -> Dependencies {
-        let rule = |name: &str| match name.strip_prefix("alert ") {
-            Some(name) => format!("  - {{alert: {name}, expr: 1}}\n"),
-            None => format!("  - {{record: {name}, expr: 1}}\n"),
+    /// Rules as `name` or `alert name`, each with its expression.
+    fn analyse(given: &[(&str, &str)]) -> Dependencies {
+        let rule = |(name, expr): &(&str, &str)| match name.strip_prefix("alert ") {
+            Some(name) => format!("  - {{alert: {name}, expr: '{expr}'}}\n"),
+            None => format!("  - {{record: {name}, expr: '{expr}'}}\n"),
         };
-        let text: String = given.iter().map(|(name, _)| rule(name)).collect();
+        let text: String = given.iter().map(rule).collect();
         let source = SourceText::new("f", format!("groups:\n- name: g\n  rules:\n{text}"));
-        let (groups, findings) = rules::parse(&source, &Options::default());
+        let (mut groups, findings) = rules::parse(&source, &Options::default());
         assert_eq!(findings, []);
-        let selectors: Vec<Vec<Selector>> = given.iter().map(|(_, selectors)| selectors.to_vec()).collect();
-        Dependencies::analyse(&groups[0].rules, &selectors)
-    }
-
-    fn named(name: &str) -> Selector {
-        Selector { name: Some(Matcher::equal(METRIC_NAME, name)), alert_name: None }
-    }
-
-    fn alerts(op: MatchOp, alert_name: &str) -> Selector {
-        Selector { alert_name: Some(Matcher::new(op, ALERT_NAME, alert_name).unwrap()), ..named("ALERTS") }
+        groups.remove(0).dependencies
     }
 
     #[test]
     fn earlier_rules_are_read_by_name() {
-        let like_a = Selector { name: Matcher::new(MatchOp::Regex, METRIC_NAME, "a.*").ok(), alert_name: None };
         let dependencies = analyse(&[
-            ("a1", &[named("up")]),
-            ("a2", &[named("a1"), named("a3")]),
-            ("a3", &[like_a]),
-            ("b", &[named("b")]),
-            ("c", &[named("up"), named("a1"), named("a2")]),
+            ("a1", "up"),
+            ("a2", "sum(a1) / rate(a3[5m])"),
+            ("a3", "{__name__=~\"a.*\", job=\"x\"}"),
+            ("b", "b offset 5m"),
+            ("c", "up + max_over_time(a1[1h:1m]) > on() {__name__=\"a2\"}"),
         ]);
         let reads: Vec<&[usize]> = (0..5).map(|rule| dependencies.reads(rule)).collect();
         assert_eq!(reads, [&[][..], &[0], &[0, 1], &[], &[0, 1]]);
@@ -206,12 +195,12 @@ mod tests {
     #[test]
     fn alerts_are_read_through_their_series() {
         let dependencies = analyse(&[
-            ("alert x", &[named("up")]),
-            ("r", &[alerts(MatchOp::Equal, "x")]),
-            ("r2", &[alerts(MatchOp::Equal, "y")]),
-            ("r3", &[named("ALERTS_FOR_STATE")]),
-            ("r4", &[alerts(MatchOp::NotRegex, "x")]),
-            ("alert y", &[alerts(MatchOp::Regex, "x|y")]),
+            ("alert x", "up"),
+            ("r", "ALERTS{alertname=\"x\"}"),
+            ("r2", "ALERTS{alertname=\"y\"}"),
+            ("r3", "time() - ALERTS_FOR_STATE"),
+            ("r4", "ALERTS{alertname!~\"x\"}"),
+            ("alert y", "ALERTS{alertname=~\"x|y\"}"),
         ]);
         let reads: Vec<&[usize]> = (0..6).map(|rule| dependencies.reads(rule)).collect();
         assert_eq!(reads, [&[][..], &[0], &[], &[0], &[], &[0]]);
@@ -221,12 +210,20 @@ mod tests {
 
     #[test]
     fn a_selector_without_name_makes_the_group_indeterminate() {
-        let dependencies =
-            analyse(&[("a", &[]), ("b", &[named("up")]), ("c", &[Selector { name: None, alert_name: None }])]);
-        assert!(dependencies.is_indeterminate() && !dependencies.batchable());
-        assert_eq!(dependencies.reads(2), [0, 1]);
-        let independent = analyse(&[("a", &[named("up")]), ("alert b", &[named("up")])]);
+        let dependencies = analyse(&[("a", "1"), ("b", "up"), ("c", "{job=\"x\"}"), ("d", "up")]);
+        assert!(dependencies.is_indeterminate() && !dependencies.batchable() && dependencies.reads_own_group(3));
+        assert_eq!((dependencies.reads(2), dependencies.reads(3)), (&[0, 1][..], &[0, 1, 2][..]));
+        let independent = analyse(&[("a", "up"), ("alert b", "up == 0")]);
         assert!(independent.batchable() && !independent.is_indeterminate());
         assert!(Dependencies::default().batchable() && Dependencies::default().reads(7).is_empty());
+    }
+
+    #[test]
+    fn groups_that_read_everything_stay_small() {
+        let rules: Vec<(String, &str)> = (0..200).map(|index| (format!("r{index}"), "{__name__=~\"r.*\"}")).collect();
+        let rules: Vec<(&str, &str)> = rules.iter().map(|(name, expr)| (&**name, *expr)).collect();
+        let dependencies = analyse(&rules);
+        assert!(dependencies.is_indeterminate());
+        assert_eq!(dependencies.reads(150).len(), 150);
     }
 }
