@@ -142,7 +142,8 @@ async fn a_peer_without_post_is_asked_by_get_and_that_is_remembered() {
 
 #[tokio::test]
 async fn labels_of_the_source_are_on_every_sample() {
-    let answer = || async { vector(r#"{"metric":{"a":"1","cluster":"us"},"value":[1,"1"]},{"metric":{},"value":[1,"2"]}"#) };
+    let answer =
+        || async { vector(r#"{"metric":{"a":"1","cluster":"us"},"value":[1,"1"]},{"metric":{},"value":[1,"2"]}"#) };
     let url = serve(Router::new().route("/api/v1/query", post(answer))).await;
     let source = source(&SourceConfig { labels: Labels::from_pairs([("cluster", "eu")]), ..config(&url) });
     assert_eq!(
@@ -201,7 +202,10 @@ async fn every_refusal_says_what_the_peer_said() {
     let excerpt = format!("<html>{}", "x".repeat(194));
     for (query, said) in [
         ("parse", "rejected: answered 400 Bad Request: bad_data: invalid parameter \"query\": 1:3: parse error: no"),
-        ("queued", "timeout: answered 400 Bad Request: bad_data: invalid parameter \"query\": context deadline exceeded"),
+        (
+            "queued",
+            "timeout: answered 400 Bad Request: bad_data: invalid parameter \"query\": context deadline exceeded",
+        ),
         ("many", "rejected: answered 422 Unprocessable Entity: execution: many-to-many matching not allowed"),
         ("late", "timeout: answered 503 Service Unavailable: timeout: query timed out in expression evaluation"),
         ("internal", "failed: answered 500 Internal Server Error: internal: disk on fire"),
@@ -211,9 +215,15 @@ async fn every_refusal_says_what_the_peer_said() {
         ("404", "rejected: answered 404 Not Found: 404 page not found"),
         ("502", "failed: answered 502 Bad Gateway"),
         ("302", "rejected: answered 302 Found, which leads to http://login/ (follow_redirects is off)"),
-        ("html", "malformed: the answer is not JSON: no value where one was expected at byte 0 (content type \"text/html\")"),
+        (
+            "html",
+            "malformed: the answer is not JSON: no value where one was expected at byte 0 (content type \"text/html\")",
+        ),
         ("labels", "shape: the answer is JSON, but not that of the query API: no `result` at byte 33"),
-        ("204", "malformed: the answer is not JSON: nothing where an object was expected at byte 0 (content type \"text/plain; charset=utf-8\")"),
+        (
+            "204",
+            "malformed: the answer is not JSON: nothing where an object was expected at byte 0 (content type \"text/plain; charset=utf-8\")",
+        ),
     ] {
         let (kind, message) = said.split_once(": ").unwrap();
         let found = show(&ask(&source, query, &[0]).await).replace(&excerpt, "");

@@ -11,9 +11,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::Source;
 use super::answer::{AnswerError, AnswerParser};
 use super::metrics::{Metrics, SourceMetrics};
-use super::Source;
 use crate::client::header::{CONTENT_TYPE, LOCATION};
 use crate::client::{Client, ClientError, ClientOptions, Failure, ReadError, Response, SendError, StatusCode};
 use crate::client::{read_bounded, redacted};
@@ -114,8 +114,7 @@ impl QueryApi {
     async fn send(&self, expr: &str, at: Timestamp, deadline: Instant) -> Result<Response, Unanswered> {
         let by_get = self.by_get.load(Ordering::Relaxed);
         let response = self.send_by(by_get, expr, at, deadline).await?;
-        let refuses_method =
-            matches!(response.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
+        let refuses_method = matches!(response.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
         if !refuses_method {
             return Ok(response);
         }
@@ -128,13 +127,7 @@ impl QueryApi {
         Ok(response)
     }
 
-    async fn send_by(
-        &self,
-        get: bool,
-        expr: &str,
-        at: Timestamp,
-        deadline: Instant,
-    ) -> Result<Response, Unanswered> {
+    async fn send_by(&self, get: bool, expr: &str, at: Timestamp, deadline: Instant) -> Result<Response, Unanswered> {
         let left = deadline.saturating_duration_since(Instant::now());
         let time = decimal_seconds(at);
         // The server gives up when we do. Whole milliseconds, and never zero, which means no limit to some.
@@ -326,7 +319,8 @@ mod tests {
 
     #[test]
     fn times_are_decimal_seconds() {
-        for (millis, text) in [(1_435_781_451_781, "1435781451.781"), (60_000, "60.000"), (-1, "-0.001"), (0, "0.000")] {
+        for (millis, text) in [(1_435_781_451_781, "1435781451.781"), (60_000, "60.000"), (-1, "-0.001"), (0, "0.000")]
+        {
             assert_eq!(decimal_seconds(Timestamp::from_millis(millis)), text);
         }
     }

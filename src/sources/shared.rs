@@ -54,7 +54,11 @@ struct Entry {
 enum EntryState {
     /// Weak: a question that nobody waits for any more is dropped, and its place at the source with it.
     InFlight(WeakShared<BoxFuture<'static, Answer>>),
-    Kept { answer: Answer, samples: usize, until: Instant },
+    Kept {
+        answer: Answer,
+        samples: usize,
+        until: Instant,
+    },
 }
 
 enum Found {
@@ -82,9 +86,7 @@ impl Shared {
         };
         match answer {
             // The other one had less time than we have.
-            Answer::Unknown(error)
-                if !own && error.kind == SourceErrorKind::Timeout && Instant::now() < deadline =>
-            {
+            Answer::Unknown(error) if !own && error.kind == SourceErrorKind::Timeout && Instant::now() < deadline => {
                 self.source.answer(need, deadline).await
             }
             answer => answer,

@@ -68,7 +68,11 @@ mod tests {
     fn the_source_wins_and_the_series_keeps_its_value_under_another_name() {
         for (own, added, merged) in [
             (vec![("job", "x")], vec![], r#"{job="x"}"#),
-            (vec![("b", "1"), ("d", "2")], vec![("a", "3"), ("c", "4"), ("e", "5")], r#"{a="3", b="1", c="4", d="2", e="5"}"#),
+            (
+                vec![("b", "1"), ("d", "2")],
+                vec![("a", "3"), ("c", "4"), ("e", "5")],
+                r#"{a="3", b="1", c="4", d="2", e="5"}"#,
+            ),
             (vec![("cluster", "eu")], vec![("cluster", "eu")], r#"{cluster="eu"}"#),
             (vec![("cluster", "us")], vec![("cluster", "eu")], r#"{cluster="eu", exported_cluster="us"}"#),
             (

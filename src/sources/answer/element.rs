@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Stop};
-use crate::model::{
-    BucketBounds, Histogram, HistogramBucket, Labels, LabelsPacker, Sample, Series, Timestamp, Value,
-};
+use crate::model::{BucketBounds, Histogram, HistogramBucket, Labels, LabelsPacker, Sample, Series, Timestamp, Value};
 use crate::sources::stamp::Stamp;
 
 /// The NaN that Go reads from `NaN`, and Prometheus stores: what is written back must be the same bits.

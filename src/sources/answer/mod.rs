@@ -63,12 +63,17 @@ pub struct AnswerParser {
 enum State {
     Start,
     /// Before a key of an object, or (only before the `first`) its end.
-    Key { object: Object, first: bool },
+    Key {
+        object: Object,
+        first: bool,
+    },
     Value(Field),
     /// Behind a value of an object.
     Next(Object),
     /// Before an element of the result, or (only before the `first`) its end.
-    Element { first: bool },
+    Element {
+        first: bool,
+    },
     ElementNext,
     /// Behind the document: white space only.
     End,

@@ -25,7 +25,9 @@ fn show(outcome: &Outcome) -> String {
         Err(error) => error.to_string(),
         Ok((value, annotations)) => {
             let value = match value {
-                Evaluated::Vector(samples) => samples.iter().map(|s| format!("{} {}", s.labels, number(&s.value))).collect(),
+                Evaluated::Vector(samples) => {
+                    samples.iter().map(|s| format!("{} {}", s.labels, number(&s.value))).collect()
+                }
                 Evaluated::Scalar(value) => vec![format!("scalar {value}")],
                 Evaluated::String(text) => vec![format!("string {text:?}")],
                 Evaluated::Matrix(series) => series.iter().map(show_series).collect(),
@@ -133,7 +135,10 @@ fn what_is_no_answer_says_why() {
         (r#"{"status":"success","#, "the answer ended in the middle, after 20 bytes"),
         (r#"{"status":"error","errorType":"bad_data","error":"no"}"#, "bad_data: no"),
         (r#"{"status":"error","errorType":"execution","error":"no","data":null}"#, "execution: no"),
-        (r#"{"status":1}"#, "the answer is JSON, but not that of the query API: something where a text was expected at byte 10"),
+        (
+            r#"{"status":1}"#,
+            "the answer is JSON, but not that of the query API: something where a text was expected at byte 10",
+        ),
         (r#"{"status" "success"}"#, "the answer is not JSON: no `:` behind a key at byte 10"),
         (r#"{"status":"success" 1}"#, "the answer is not JSON: no `,` or `}` behind a value at byte 20"),
         (r#"{"status":"a\q"}"#, "the answer is not JSON: an unknown escape in a string at byte 13"),
@@ -144,10 +149,7 @@ fn what_is_no_answer_says_why() {
         (r#"{"x":nul}"#, "the answer is not JSON: no value where one was expected at byte 8"),
         (r#"{"x":1,}"#, "the answer is not JSON: no string where one was expected at byte 7"),
         (&deep, "the answer is not JSON: values nested too deep at byte 70"),
-        (
-            &(result("vector", "[]") + "x"),
-            "the answer is not JSON: more behind the end of the answer at byte 63",
-        ),
+        (&(result("vector", "[]") + "x"), "the answer is not JSON: more behind the end of the answer at byte 63"),
         (
             &result("streams", "[]"),
             "the answer is JSON, but not that of the query API: a `resultType` that is none of vector, scalar, matrix, string at byte 50",
@@ -215,9 +217,8 @@ fn long_texts_of_errors_are_cut() {
 }
 
 fn json_string() -> impl Strategy<Value = String> {
-    proptest::collection::vec(any::<char>(), 0..12).prop_map(|chars| {
-        serde_json::to_string(&chars.into_iter().collect::<String>()).unwrap()
-    })
+    proptest::collection::vec(any::<char>(), 0..12)
+        .prop_map(|chars| serde_json::to_string(&chars.into_iter().collect::<String>()).unwrap())
 }
 
 /// Good answers of all kinds, in several styles of writing.
