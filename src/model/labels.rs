@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smallvec::SmallVec;
 
+use super::{ValidationScheme, quote};
+
 /// A label set, sorted by name, names unique, values never empty unless they were given so on purpose.
 ///
 /// One reference-counted string holds it all: each name and value is preceded by its length, written in six-bit
@@ -143,12 +145,12 @@ impl fmt::Display for Labels {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            if is_legacy_label_name(name) {
-                f.write_str(name)?
+            if ValidationScheme::Legacy.is_valid_label_name(name) {
+                f.write_str(name)?;
             } else {
-                write!(f, "{name:?}")?
+                f.write_str(&quote(name))?;
             }
-            write!(f, "={value:?}")?;
+            write!(f, "={}", quote(value))?;
         }
         f.write_str("}")
     }
@@ -168,11 +170,6 @@ impl Serialize for Labels {
         }
         map.end()
     }
-}
-
-fn is_legacy_label_name(name: &str) -> bool {
-    let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
 }
 
 /// The pairs of a label set, by name.
