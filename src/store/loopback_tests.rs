@@ -21,6 +21,7 @@ use crate::client::ClientOptions;
 use crate::clock::SystemClock;
 use crate::config::{HttpClientConfig, RemoteWriteConfig, RemoteWriteQueue};
 use crate::model::{Labels, Timestamp, Value};
+use crate::relabel::{RelabelRule, RelabelSpec};
 use crate::wire::remote_write::WriteRequest;
 
 pub(super) fn config(name: &str, url: &str) -> RemoteWriteConfig {
@@ -44,9 +45,17 @@ pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-pub(super) fn series(name: &str, samples: impl IntoIterator<Item = (i64, f64)>) -> Series {
-    let samples = samples.into_iter().map(|(at, value)| (Timestamp::from_millis(at), Value::Float(value)));
-    Series { labels: Labels::from_pairs([("__name__", name)]), samples: samples.collect() }
+pub(super) fn series(name: &str, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
+    labelled(&Labels::from_pairs([("__name__", name)]), samples)
+}
+
+pub(super) fn labelled(labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
+    let sample = |(at, value)| TimedSample {
+        labels: labels.clone(),
+        at: Timestamp::from_millis(at),
+        value: Value::Float(value),
+    };
+    samples.into_iter().map(sample).collect()
 }
 
 /// A receiver that answers by its script, then 204; one request per permit.
@@ -121,7 +130,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
 async fn samples_arrive_in_order_and_the_ticket_says_so() {
     let (receiver, url) = Receiver::default().serve().await;
     let writers = writers(&[config("a", &url)]);
-    let ticket = writers.append(vec![series("x", [(1, 1.0), (2, 2.0)]), series("y", [(1, 1.0)])]);
+    let ticket = writers.append([series("x", [(1, 1.0), (2, 2.0)]), series("y", [(1, 1.0)])].concat());
     assert!(ticket.acknowledged(soon()).await);
     assert_eq!(receiver.accepted(), "x@1 x@2 y@1");
     let requests = receiver.requests.lock();
@@ -142,7 +151,7 @@ async fn samples_arrive_in_order_and_the_ticket_says_so() {
 
 #[tokio::test]
 async fn without_targets_all_is_acknowledged() {
-    assert!(writers(&[]).append(vec![series("x", [(1, 1.0)])]).acknowledged(Instant::now()).await);
+    assert!(writers(&[]).append(series("x", [(1, 1.0)])).acknowledged(Instant::now()).await);
 }
 
 #[tokio::test]
@@ -150,8 +159,8 @@ async fn what_fails_for_now_is_sent_again_in_order() {
     let script = [(500, None), (429, Some("0")), (503, Some("Sun, 06 Nov 1994 08:49:37 GMT"))];
     let (receiver, url) = Receiver::answering(script).serve().await;
     let writers = writers(&[config("a", &url)]);
-    let first = writers.append(vec![series("x", [(1, 1.0)])]);
-    let second = writers.append(vec![series("x", [(2, 2.0)])]);
+    let first = writers.append(series("x", [(1, 1.0)]));
+    let second = writers.append(series("x", [(2, 2.0)]));
     assert!(first.acknowledged(soon()).await);
     assert!(second.acknowledged(soon()).await);
     assert!(receiver.accepted().starts_with("x@1"));
@@ -167,9 +176,9 @@ async fn what_fails_for_now_is_sent_again_in_order() {
 async fn what_is_refused_for_good_is_lost_and_told_and_the_rest_goes_on() {
     let (receiver, url) = Receiver::answering([(400, None)]).serve().await;
     let writers = writers(&[config("a", &url)]);
-    assert!(!writers.append(vec![series("x", [(1, 1.0)])]).acknowledged(soon()).await);
+    assert!(!writers.append(series("x", [(1, 1.0)])).acknowledged(soon()).await);
     assert_eq!(writers.status()[0].last_error.as_deref(), Some("answered 400 Bad Request: the reason"));
-    assert!(writers.append(vec![series("x", [(2, 2.0)])]).acknowledged(soon()).await);
+    assert!(writers.append(series("x", [(2, 2.0)])).acknowledged(soon()).await);
     assert_eq!(receiver.accepted(), "x@2");
     assert_eq!(writers.status()[0].last_error, None);
 }
@@ -178,7 +187,7 @@ async fn what_is_refused_for_good_is_lost_and_told_and_the_rest_goes_on() {
 async fn a_request_too_large_is_sent_in_parts() {
     let (receiver, url) = Receiver { samples_max: Some(2), ..Receiver::default() }.serve().await;
     let writers = writers(&[config("a", &url)]);
-    let ticket = writers.append(vec![series("x", (0..20).map(|at| (at, 0.0)))]);
+    let ticket = writers.append(series("x", (0..20).map(|at| (at, 0.0))));
     assert!(ticket.acknowledged(soon()).await);
     let expected: Vec<String> = (0..20).map(|at| format!("x@{at}")).collect();
     assert_eq!(receiver.accepted(), expected.join(" "));
@@ -193,8 +202,8 @@ async fn a_full_queue_loses_its_oldest_and_says_so() {
     let mut small = config("a", &url);
     small.queue.capacity = 3;
     writers.apply(&[small], &Labels::empty()).unwrap();
-    let oldest = writers.append(vec![series("x", (0..6).map(|at| (at, 0.0)))]);
-    let newest = writers.append(vec![series("y", [(9, 0.0)])]);
+    let oldest = writers.append(series("x", (0..6).map(|at| (at, 0.0))));
+    let newest = writers.append(series("y", [(9, 0.0)]));
     receiver.gate.as_ref().unwrap().add_permits(10);
     assert!(!oldest.acknowledged(soon()).await);
     assert!(newest.acknowledged(soon()).await);
@@ -212,10 +221,34 @@ async fn a_full_queue_loses_its_oldest_and_says_so() {
 }
 
 #[tokio::test]
+async fn relabeling_sees_external_labels_and_what_it_drops_is_no_loss() {
+    let (receiver, url) = Receiver::default().serve().await;
+    let rule = |action: &str, source: &str, regex: &str| {
+        let spec = RelabelSpec {
+            action: Some(action.to_owned()),
+            source_labels: (!source.is_empty()).then(|| vec![source.to_owned()]),
+            regex: Some(regex.to_owned()),
+            ..RelabelSpec::default()
+        };
+        RelabelRule::new(spec).unwrap()
+    };
+    let mut target = config("a", &url);
+    target.write_relabel =
+        vec![rule("keep", "cluster", "eu"), rule("drop", "__name__", "secret_.*"), rule("labeldrop", "", "cluster")];
+    let writers = writers(&[]);
+    writers.apply(&[target], &Labels::from_pairs([("cluster", "eu")])).unwrap();
+    let ticket = writers.append([series("secret_x", [(1, 1.0)]), series("x", [(1, 1.0)])].concat());
+    assert!(ticket.acknowledged(soon()).await);
+    assert!(writers.append(series("secret_y", [(2, 1.0)])).acknowledged(soon()).await);
+    assert_eq!(receiver.accepted(), "x@1");
+    assert_eq!(writers.status()[0].pending, 0);
+}
+
+#[tokio::test]
 async fn a_dead_target_delays_no_other() {
     let (receiver, url) = Receiver::default().serve().await;
     let writers = writers(&[config("dead", "http://127.0.0.1:1/write"), config("good", &url)]);
-    let ticket = writers.append(vec![series("x", [(1, 1.0)])]);
+    let ticket = writers.append(series("x", [(1, 1.0)]));
     while receiver.accepted().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -229,7 +262,7 @@ async fn a_dead_target_delays_no_other() {
 async fn a_drain_sends_what_is_queued() {
     let (receiver, url) = Receiver::answering([(500, None)]).serve().await;
     let writers = writers(&[config("a", &url)]);
-    writers.append(vec![series("x", [(1, 1.0), (2, 2.0)])]);
+    writers.append(series("x", [(1, 1.0), (2, 2.0)]));
     let report = writers.drain(soon()).await;
     assert_eq!(report.targets, [TargetDrained { name: "a".to_owned(), settled: 2, left: 0 }]);
     assert_eq!(receiver.accepted(), "x@1 x@2");
@@ -240,7 +273,7 @@ async fn a_reload_keeps_queues_and_a_bad_one_changes_nothing() {
     let (receiver, url) = Receiver::default().serve().await;
     let dead = "http://127.0.0.1:1/write";
     let writers = writers(&[config("a", dead), config("b", dead)]);
-    let ticket = writers.append(vec![series("x", [(1, 1.0)])]);
+    let ticket = writers.append(series("x", [(1, 1.0)]));
 
     let mut bad = config("c", &url);
     bad.http.http_headers.insert("no header".to_owned(), Vec::new());
@@ -263,7 +296,7 @@ async fn a_reload_keeps_queues_and_a_bad_one_changes_nothing() {
 #[tokio::test]
 async fn a_ticket_of_a_target_that_goes_away_is_answered() {
     let writers = writers(&[config("a", "http://127.0.0.1:1/write")]);
-    let ticket = writers.append(vec![series("x", [(1, 1.0)])]);
+    let ticket = writers.append(series("x", [(1, 1.0)]));
     writers.drain(Instant::now()).await;
     assert!(!ticket.acknowledged(soon()).await);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::loopback_tests::{config, series, soon, writers};
+use super::loopback_tests::{config, labelled, series, soon, writers};
 use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Labels, stale_nan};
@@ -28,23 +28,21 @@ async fn what_is_written_can_be_read_once_it_is_acknowledged() {
     let target = config("p", &format!("{}/api/v1/write", prometheus.url));
     let writers = writers(&[]);
     writers.apply(&[target], &Labels::from_pairs([("cluster", "eu"), ("job", "none")])).unwrap();
-    let mut written = series("job:up:sum", [(now - 30_000, 1.5), (now, 2.5)]);
-    written.labels = Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]);
-    assert!(writers.append(vec![written]).acknowledged(soon()).await);
+    let recorded = Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]);
+    let written = labelled(&recorded, [(now - 30_000, 1.5), (now, 2.5)]);
+    assert!(writers.append(written).acknowledged(soon()).await);
     let labels = r#"{"__name__":"job:up:sum","cluster":"eu","job":"x \"é\""}"#;
     assert_eq!(query(&prometheus, "job:up:sum", now).await, format!("{labels} \"2.5\""));
     assert_eq!(query(&prometheus, "job:up:sum", now - 1000).await, format!("{labels} \"1.5\""));
 
     // A staleness marker ends the series at once, lookback or not.
-    let mut ended = series("job:up:sum", [(now + 1000, stale_nan())]);
-    ended.labels = Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]);
-    assert!(writers.append(vec![ended.clone()]).acknowledged(soon()).await);
+    let ended = labelled(&recorded, [(now + 1000, stale_nan())]);
+    assert!(writers.append(ended.clone()).acknowledged(soon()).await);
     assert_eq!(query(&prometheus, "job:up:sum", now + 2000).await, "");
     // The same again is taken; something older is refused for good, and told.
-    assert!(writers.append(vec![ended]).acknowledged(soon()).await);
-    let mut older = series("job:up:sum", [(now - 40_000, 1.0)]);
-    older.labels = Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]);
-    assert!(!writers.append(vec![older]).acknowledged(soon()).await);
+    assert!(writers.append(ended).acknowledged(soon()).await);
+    let older = labelled(&recorded, [(now - 40_000, 1.0)]);
+    assert!(!writers.append(older).acknowledged(soon()).await);
     assert!(writers.status()[0].last_error.as_deref().is_some_and(|error| error.starts_with("answered 400")));
 }
 
@@ -53,9 +51,9 @@ async fn ten_thousand_series_arrive_whole() {
     let Some(prometheus) = Prometheus::start("store, many").await else { return };
     let now = SystemClock.now().as_millis();
     let writers = writers(&[config("p", &format!("{}/api/v1/write", prometheus.url))]);
-    let many = (0..10_000).map(|index| {
+    let many = (0..10_000).flat_map(|index| {
         let labels = Labels::from_pairs([("__name__", "many"), ("index", &*index.to_string())]);
-        Series { labels, ..series("", [(now, f64::from(index))]) }
+        labelled(&labels, [(now, f64::from(index))])
     });
     assert!(writers.append(many.collect()).acknowledged(soon()).await);
     assert_eq!(query(&prometheus, "sum(many)", now).await, "{} \"49995000\"");
@@ -66,7 +64,7 @@ async fn samples_wait_for_a_prometheus_that_comes_later() {
     let Some(prometheus) = Prometheus::start("store, later").await else { return };
     let now = SystemClock.now().as_millis();
     let writers = writers(&[config("p", "http://127.0.0.1:1/api/v1/write")]);
-    let ticket = writers.append(vec![series("x", [(now, 7.0)])]);
+    let ticket = writers.append(series("x", [(now, 7.0)]));
     tokio::time::sleep(Duration::from_millis(100)).await;
     writers.apply(&[config("p", &format!("{}/api/v1/write", prometheus.url))], &Labels::empty()).unwrap();
     assert!(ticket.acknowledged(soon()).await);

@@ -20,7 +20,7 @@ use crate::client::header::{CONTENT_ENCODING, HeaderName, HeaderValue, RETRY_AFT
 use crate::client::{Client, ClientError, ClientOptions, Response, StatusCode, read_bounded, redacted};
 use crate::clock::Clock;
 use crate::config::RemoteWriteConfig;
-use crate::model::{Labels, Series, Timestamp, Value};
+use crate::model::{Labels, TimedSample, Timestamp, Value};
 use crate::wire::remote_write as wire;
 
 /// How much of a refusal's body is shown, as in Prometheus.
@@ -160,26 +160,24 @@ impl RemoteWriters {
 }
 
 impl Store for RemoteWriters {
-    fn append(&self, series: Vec<Series>) -> Ticket {
-        let (items, histograms) = floats(&series);
+    fn append(&self, samples: Vec<TimedSample>) -> Ticket {
+        let (items, histograms) = floats(samples);
         let targets = self.targets.lock();
         let waits = targets.iter().map(|target| target.shared.append(&items, histograms)).collect();
         Ticket { waits }
     }
 }
 
-/// The float samples, and how many histograms are among the others: those of a query's answer have no schema, and what
+/// The float samples, and how many histograms were among the others: those of a query's answer have no schema, and what
 /// has no schema cannot be written.
-fn floats(series: &[Series]) -> (Vec<Item>, usize) {
-    let (mut items, mut histograms) = (Vec::new(), 0);
-    for Series { labels, samples } in series {
-        for (at, value) in samples {
-            match value {
-                Value::Float(value) => items.push(Item { labels: labels.clone(), at: *at, value: *value }),
-                Value::Histogram(_) => histograms += 1,
-            }
-        }
-    }
+fn floats(samples: Vec<TimedSample>) -> (Vec<Item>, usize) {
+    let all = samples.len();
+    let float = |TimedSample { labels, at, value }| match value {
+        Value::Float(value) => Some(Item { labels, at, value }),
+        Value::Histogram(_) => None,
+    };
+    let items: Vec<Item> = samples.into_iter().filter_map(float).collect();
+    let histograms = all - items.len();
     (items, histograms)
 }
 
