@@ -240,7 +240,11 @@ async fn half_an_answer_is_none() {
         (head(whole.len()) + half, false, SourceErrorKind::Cut),
         (head(half.len()) + half, false, SourceErrorKind::Cut),
         (format!("HTTP/1.1 200 OK\r\n\r\n{half}"), false, SourceErrorKind::Cut),
-        (format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{{\"sta\r\n"), false, SourceErrorKind::Cut),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"sta\r\n".to_owned(),
+            false,
+            SourceErrorKind::Cut,
+        ),
         ("".to_owned(), false, SourceErrorKind::Cut),
         (head(10) + "0123456789", false, SourceErrorKind::Malformed),
         (head(5 << 20), false, SourceErrorKind::TooLarge),

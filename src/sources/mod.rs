@@ -44,3 +44,12 @@ pub trait Source: Send + Sync {
     /// Whoever waited for a write to be acknowledged says so before it asks what depends on it.
     fn written(&self) {}
 }
+
+/// The beginning of a text, of at most so many bytes.
+fn beginning(text: &str, bytes_max: usize) -> &str {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -11,9 +11,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::Source;
 use super::answer::{AnswerError, AnswerParser};
 use super::metrics::{Metrics, SourceMetrics};
+use super::{Source, beginning};
 use crate::client::header::{CONTENT_TYPE, LOCATION};
 use crate::client::{Client, ClientError, ClientOptions, Failure, ReadError, Response, SendError, StatusCode};
 use crate::client::{read_bounded, redacted};
@@ -304,7 +304,7 @@ fn refused_kind(status: StatusCode, error_type: &str, said: &str) -> SourceError
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * ERROR_EXCERPT_BYTES_MAX)]);
     let line = text.replace(char::is_control, " ").split_whitespace().collect::<Vec<_>>().join(" ");
-    line[..line.floor_char_boundary(ERROR_EXCERPT_BYTES_MAX)].to_owned()
+    beginning(&line, ERROR_EXCERPT_BYTES_MAX).to_owned()
 }
 
 /// The content type, where it says that a proxy or a wrong address answered.

@@ -20,7 +20,8 @@ use super::*;
 use crate::client::ClientOptions;
 use crate::clock::SystemClock;
 use crate::config::{HttpClientConfig, RemoteWriteConfig, RemoteWriteQueue};
-use crate::model::{Labels, TimedSample, Timestamp, Value};
+use crate::model::{Labels, Timestamp, Value};
+use crate::relabel::{RelabelRule, RelabelSpec};
 use crate::wire::remote_write::WriteRequest;
 
 pub(super) fn config(name: &str, url: &str) -> RemoteWriteConfig {
@@ -44,17 +45,17 @@ pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-pub(super) fn samples_of(labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
+pub(super) fn series(name: &str, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
+    labelled(&Labels::from_pairs([("__name__", name)]), samples)
+}
+
+pub(super) fn labelled(labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
     let sample = |(at, value)| TimedSample {
         labels: labels.clone(),
         at: Timestamp::from_millis(at),
         value: Value::Float(value),
     };
     samples.into_iter().map(sample).collect()
-}
-
-pub(super) fn series(name: &str, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
-    samples_of(&Labels::from_pairs([("__name__", name)]), samples)
 }
 
 /// A receiver that answers by its script, then 204; one request per permit.
@@ -217,6 +218,30 @@ async fn a_full_queue_loses_its_oldest_and_says_so() {
     assert_eq!(value("prometheus_remote_storage_samples_total"), 3.0);
     assert_eq!(value("prometheus_remote_storage_samples_pending"), 0.0);
     assert_eq!(value("bellwether_remote_write_queue_capacity"), 3.0);
+}
+
+#[tokio::test]
+async fn relabeling_sees_external_labels_and_what_it_drops_is_no_loss() {
+    let (receiver, url) = Receiver::default().serve().await;
+    let rule = |action: &str, source: &str, regex: &str| {
+        let spec = RelabelSpec {
+            action: Some(action.to_owned()),
+            source_labels: (!source.is_empty()).then(|| vec![source.to_owned()]),
+            regex: Some(regex.to_owned()),
+            ..RelabelSpec::default()
+        };
+        RelabelRule::new(spec).unwrap()
+    };
+    let mut target = config("a", &url);
+    target.write_relabel =
+        vec![rule("keep", "cluster", "eu"), rule("drop", "__name__", "secret_.*"), rule("labeldrop", "", "cluster")];
+    let writers = writers(&[]);
+    writers.apply(&[target], &Labels::from_pairs([("cluster", "eu")])).unwrap();
+    let ticket = writers.append([series("secret_x", [(1, 1.0)]), series("x", [(1, 1.0)])].concat());
+    assert!(ticket.acknowledged(soon()).await);
+    assert!(writers.append(series("secret_y", [(2, 1.0)])).acknowledged(soon()).await);
+    assert_eq!(receiver.accepted(), "x@1");
+    assert_eq!(writers.status()[0].pending, 0);
 }
 
 #[tokio::test]

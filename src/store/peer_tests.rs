@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::loopback_tests::{config, samples_of, series, soon, writers};
+use super::loopback_tests::{config, labelled, series, soon, writers};
 use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Labels, stale_nan};
@@ -28,24 +28,20 @@ async fn what_is_written_can_be_read_once_it_is_acknowledged() {
     let target = config("p", &format!("{}/api/v1/write", prometheus.url));
     let writers = writers(&[]);
     writers.apply(&[target], &Labels::from_pairs([("cluster", "eu"), ("job", "none")])).unwrap();
-    let written = samples_of(
-        &Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]),
-        [(now - 30_000, 1.5), (now, 2.5)],
-    );
+    let recorded = Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]);
+    let written = labelled(&recorded, [(now - 30_000, 1.5), (now, 2.5)]);
     assert!(writers.append(written).acknowledged(soon()).await);
     let labels = r#"{"__name__":"job:up:sum","cluster":"eu","job":"x \"é\""}"#;
     assert_eq!(query(&prometheus, "job:up:sum", now).await, format!("{labels} \"2.5\""));
     assert_eq!(query(&prometheus, "job:up:sum", now - 1000).await, format!("{labels} \"1.5\""));
 
     // A staleness marker ends the series at once, lookback or not.
-    let ended =
-        samples_of(&Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]), [(now + 1000, stale_nan())]);
+    let ended = labelled(&recorded, [(now + 1000, stale_nan())]);
     assert!(writers.append(ended.clone()).acknowledged(soon()).await);
     assert_eq!(query(&prometheus, "job:up:sum", now + 2000).await, "");
     // The same again is taken; something older is refused for good, and told.
     assert!(writers.append(ended).acknowledged(soon()).await);
-    let older =
-        samples_of(&Labels::from_pairs([("__name__", "job:up:sum"), ("job", "x \"é\"")]), [(now - 40_000, 1.0)]);
+    let older = labelled(&recorded, [(now - 40_000, 1.0)]);
     assert!(!writers.append(older).acknowledged(soon()).await);
     assert!(writers.status()[0].last_error.as_deref().is_some_and(|error| error.starts_with("answered 400")));
 }
@@ -57,7 +53,7 @@ async fn ten_thousand_series_arrive_whole() {
     let writers = writers(&[config("p", &format!("{}/api/v1/write", prometheus.url))]);
     let many = (0..10_000).flat_map(|index| {
         let labels = Labels::from_pairs([("__name__", "many"), ("index", &*index.to_string())]);
-        samples_of(&labels, [(now, f64::from(index))])
+        labelled(&labels, [(now, f64::from(index))])
     });
     assert!(writers.append(many.collect()).acknowledged(soon()).await);
     assert_eq!(query(&prometheus, "sum(many)", now).await, "{} \"49995000\"");

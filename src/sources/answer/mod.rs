@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use self::cursor::{Cursor, Stop};
 use self::element::{Element, Elements};
+use super::beginning;
 use crate::model::{Annotations, Evaluated, Labels, Sample, Series};
 
 /// Most warnings, and most infos, kept of one answer. Prometheus itself sends no more than 11 of each.
@@ -345,7 +346,7 @@ fn behind(object: Object) -> State {
 
 fn text_or_null(cursor: &mut Cursor<'_>) -> Result<Option<String>, Stop> {
     match cursor.peek()? {
-        b'"' => Ok(Some(shortened(&cursor.string()?))),
+        b'"' => Ok(Some(beginning(&cursor.string()?, ERROR_TEXT_BYTES_MAX).to_owned())),
         b'n' => cursor.skip_value().map(|()| None),
         _ => cursor.wrong_value("something where a text was expected"),
     }
@@ -363,10 +364,6 @@ fn texts_or_null(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Stop> {
         Ok(())
     })?;
     Ok(texts)
-}
-
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned()
 }
 
 fn result_type(text: &str) -> Result<ResultType, Stop> {

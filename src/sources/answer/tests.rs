@@ -66,7 +66,7 @@ fn answers_are_read_to_the_letter() {
         ),
         (vector(r#"{"value":[1,"+Inf"],"metric":{"b":"2","a":"1"}}"#), r#"[{a="1", b="2"} inf]"#),
         (vector(r#"{"metric":{"a":""},"value":[1,"-Inf"]}"#), "[{} -inf]"),
-        (vector(r#"{"metric":{"a":"x\"y\\z\/\b\f\n\r\t\u003c"},"value":[1,"1"]}"#), r#"[{a="x\"y\\z/\u{8}\u{c}\n\r\t<"} 1]"#),
+        (vector(r#"{"metric":{"a":"x\"y\\z\/\b\f\n\r\t\u003c"},"value":[1,"1"]}"#), r#"[{a="x\"y\\z/\b\f\n\r\t<"} 1]"#),
         (vector(r#"{"metric":{"\u0061":"\ud83d\ude00é😀"},"value":[1,"1"]}"#), r#"[{a="😀é😀"} 1]"#),
         (vector(r#"{"metric":{"a":"\ud83d-\ude00\ud83d\u0041"},"value":[1,"1"]}"#), "[{a=\"\u{fffd}-\u{fffd}\u{fffd}A\"} 1]"),
         (
