@@ -47,6 +47,14 @@ pub struct Series {
     pub samples: Vec<(Timestamp, Value)>,
 }
 
+/// One sample of one series: what is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimedSample {
+    pub labels: Labels,
+    pub at: Timestamp,
+    pub value: Value,
+}
+
 /// A native histogram as the query API shows it: counts between bounds, without the schema behind them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {

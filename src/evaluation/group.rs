@@ -1,0 +1,378 @@
+//! The machine: rules in order, independent ones together, timestamps together where that changes nothing.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::alerting_rule::{self, Elements, Restored};
+use super::recording_rule;
+use super::template_queries::TEMPLATE_QUERIES_MAX;
+use super::{GroupState, Health, RuleError, RuleOutcome, Settings};
+use crate::alerting::{last_states, state_query};
+use crate::model::{
+    Annotations, Answer, Evaluated, Labels, Need, SourceError, SourceErrorKind, TimedSample, Timestamp,
+};
+use crate::rules::{AlertingRule, Group, Rule, RuleKind};
+
+/// Something to ask the source on behalf of a rule.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Index in the group.
+    pub rule: usize,
+    pub need: Need,
+    /// Rules of this group whose samples this question reads: they must be visible at the source first.
+    pub after: Vec<usize>,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The rule's expression.
+    Value,
+    /// `ALERTS_FOR_STATE`, after a start.
+    Restore,
+    /// A `query` in one of its templates.
+    Template,
+}
+
+/// One group, at one timestamp or many; see the room's docs.
+#[derive(Debug)]
+pub struct GroupEvaluation {
+    group: Arc<Group>,
+    settings: Arc<Settings>,
+    state: GroupState,
+    /// Timestamps still to come, in batches that are asked about together.
+    batches: VecDeque<Arc<[Timestamp]>>,
+    times: Arc<[Timestamp]>,
+    progress: Vec<Progress>,
+    /// Markers of the batch so far: they go out at its end, when it is known what no other rule writes.
+    ended: Vec<TimedSample>,
+    asks: Vec<Ask>,
+    outcomes: Vec<RuleOutcome>,
+    markers: Vec<TimedSample>,
+}
+
+#[derive(Debug)]
+enum Progress {
+    /// For the rules it reads.
+    Waiting,
+    Running(Running),
+    Done,
+}
+
+/// A rule that was asked about and is not done.
+#[derive(Debug, Default)]
+struct Running {
+    value: Option<Answer>,
+    /// None: asked, not answered.
+    restored: Option<Restored>,
+    /// Of an alerting rule, once the value is there: one for each timestamp.
+    elements: Option<Vec<Result<Elements, RuleError>>>,
+    templates_asked: usize,
+}
+
+impl GroupEvaluation {
+    /// `times`: evaluation timestamps, ascending. The live clock passes one.
+    pub fn new(group: Arc<Group>, settings: Arc<Settings>, state: GroupState, times: &[Timestamp]) -> GroupEvaluation {
+        debug_assert_eq!(state.rules.len(), group.rules.len(), "a state belongs to its group");
+        let batches = match times {
+            [] => VecDeque::new(),
+            [_] => VecDeque::from([Arc::from(times)]),
+            _ if batchable(&group) => VecDeque::from([Arc::from(times)]),
+            _ => times.iter().map(|at| Arc::from([*at])).collect(),
+        };
+        let mut evaluation = GroupEvaluation {
+            group,
+            settings,
+            state,
+            batches,
+            times: Arc::from([]),
+            progress: Vec::new(),
+            ended: Vec::new(),
+            asks: Vec::new(),
+            outcomes: Vec::new(),
+            markers: Vec::new(),
+        };
+        evaluation.next_batch();
+        evaluation
+    }
+
+    /// What is to be asked now, each once. To be called again after every `supply`.
+    pub fn take_asks(&mut self) -> Vec<Ask> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Rules that are done since this was last called. Their samples are to be stored and their alerts told before
+    /// anything that `take_asks` gives is asked.
+    pub fn take_outcomes(&mut self) -> Vec<RuleOutcome> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Staleness markers of series that ended.
+    pub fn take_markers(&mut self) -> Vec<TimedSample> {
+        std::mem::take(&mut self.markers)
+    }
+
+    /// The answer to an ask.
+    pub fn supply(&mut self, ask: Ask, answer: Answer) {
+        let Need::Query { expr, times } = &ask.need;
+        let Progress::Running(running) = &mut self.progress[ask.rule] else { return };
+        match ask.purpose {
+            Purpose::Value => running.value = Some(whole(answer, times.len())),
+            Purpose::Restore => running.restored = Some(restored(&answer, &self.settings)),
+            Purpose::Template => {
+                running.templates_asked -= 1;
+                for elements in running.elements.iter_mut().flatten().flatten() {
+                    if times.contains(&elements.at()) {
+                        elements.queries.insert(expr.clone(), &answer);
+                    }
+                }
+            }
+        }
+        self.advance(ask.rule);
+        self.start_ready();
+    }
+
+    /// What is remembered. To be called when nothing is asked any more; called earlier, the rules that are not done
+    /// stay as they were.
+    pub fn finish(self) -> GroupState {
+        self.state
+    }
+
+    fn next_batch(&mut self) {
+        while let Some(times) = self.batches.pop_front() {
+            self.times = times;
+            self.progress = self.group.rules.iter().map(|_| Progress::Waiting).collect();
+            self.start_ready();
+            if !self.group.rules.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Asks about every rule whose predecessors are done; ends the batch when all are.
+    fn start_ready(&mut self) {
+        if self.progress.iter().all(|progress| matches!(progress, Progress::Done)) {
+            if !self.times.is_empty() {
+                self.end_batch();
+                self.next_batch();
+            }
+            return;
+        }
+        for rule in 0..self.progress.len() {
+            let read = self.group.dependencies.reads(rule);
+            let ready = read.iter().all(|earlier| matches!(self.progress[*earlier], Progress::Done));
+            if ready && matches!(self.progress[rule], Progress::Waiting) {
+                self.ask_about(rule);
+            }
+        }
+    }
+
+    fn ask_about(&mut self, index: usize) {
+        let rule = &self.group.rules[index];
+        let after = self.group.dependencies.reads(index).to_vec();
+        let times = self.times.iter().map(|at| *at - self.settings.query_offset).collect();
+        let need = Need::Query { expr: rule.expr.text().clone(), times };
+        self.asks.push(Ask { rule: index, need, after: after.clone(), purpose: Purpose::Value });
+        let mut running = Running::default();
+        if rule.alerting().is_some() && self.state.rules[index].restoring_evaluations > 0 {
+            let query = state_query(&rule.name, &rule.labels, self.settings.outage_tolerance);
+            let need = Need::Query { expr: Arc::from(query), times: self.times[..1].into() };
+            self.asks.push(Ask { rule: index, need, after, purpose: Purpose::Restore });
+        } else {
+            running.restored = Some(Restored::NotWanted);
+        }
+        self.progress[index] = Progress::Running(running);
+    }
+
+    /// Takes a rule as far as its answers allow.
+    fn advance(&mut self, index: usize) {
+        let Progress::Running(running) = &mut self.progress[index] else { return };
+        if running.value.is_none() || running.restored.is_none() || running.templates_asked > 0 {
+            return;
+        }
+        let group = self.group.clone();
+        let rule = &group.rules[index];
+        match &rule.kind {
+            RuleKind::Recording(_) => self.finish_recording(index, rule),
+            RuleKind::Alerting(alerting) => {
+                let wanted = self.expand_templates(index, rule, alerting);
+                if wanted.is_empty() {
+                    self.finish_alerting(index, rule, alerting);
+                } else {
+                    self.ask_templates(index, wanted);
+                }
+            }
+        }
+    }
+
+    fn ask_templates(&mut self, index: usize, wanted: BTreeMap<String, Vec<Timestamp>>) {
+        let Progress::Running(running) = &mut self.progress[index] else { return };
+        running.templates_asked = wanted.len();
+        for (expr, times) in wanted {
+            let need = Need::Query { expr: Arc::from(expr), times: times.into() };
+            self.asks.push(Ask { rule: index, need, after: Vec::new(), purpose: Purpose::Template });
+        }
+    }
+
+    /// Expands what can be expanded; gives the queries wanted for the rest, with the timestamps they are wanted at.
+    fn expand_templates(
+        &mut self,
+        index: usize,
+        rule: &Rule,
+        alerting: &AlertingRule,
+    ) -> BTreeMap<String, Vec<Timestamp>> {
+        let Progress::Running(running) = &mut self.progress[index] else { return BTreeMap::new() };
+        let value = running.value.as_ref().expect("advance saw the value");
+        let all = running.elements.get_or_insert_with(|| elements_of(value, &self.times));
+        let mut wanted: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+        for slot in all {
+            let Ok(elements) = slot else { continue };
+            let result = elements.expand(rule, alerting, &self.settings).and_then(|queries| {
+                if elements.queries.len() + queries.len() > TEMPLATE_QUERIES_MAX {
+                    return Err(RuleError::TooManyTemplateQueries(TEMPLATE_QUERIES_MAX));
+                }
+                Ok(queries)
+            });
+            match result {
+                Ok(queries) => {
+                    for query in queries {
+                        wanted.entry(query).or_default().push(elements.at());
+                    }
+                }
+                Err(error) => *slot = Err(error),
+            }
+        }
+        wanted
+    }
+
+    fn finish_recording(&mut self, index: usize, rule: &Rule) {
+        let Progress::Running(running) = std::mem::replace(&mut self.progress[index], Progress::Done) else { return };
+        let answer = running.value.expect("advance saw the value");
+        for (position, at) in self.times.clone().iter().enumerate() {
+            let mut outcome = RuleOutcome::new(index, *at);
+            let applied = match &answer {
+                Answer::Unknown(error) => Err(RuleError::Source(error.clone())),
+                Answer::Known(values) => {
+                    let (value, annotations) = &values[position];
+                    outcome.annotations = annotations.clone();
+                    let written_at = *at - self.settings.query_offset;
+                    recording_rule::apply(rule, self.group.limit, &mut self.state.rules[index], value, written_at)
+                }
+            };
+            match applied {
+                Ok((samples, markers)) => {
+                    outcome.samples = samples;
+                    self.ended.extend(markers);
+                }
+                Err(error) => outcome.error = Some(error),
+            }
+            self.done(index, outcome);
+        }
+    }
+
+    fn finish_alerting(&mut self, index: usize, rule: &Rule, alerting: &AlertingRule) {
+        let Progress::Running(running) = std::mem::replace(&mut self.progress[index], Progress::Done) else { return };
+        let annotations = annotations_of(&running.value);
+        let restored = running.restored.expect("advance saw it");
+        let all = running.elements.expect("expand_templates made them");
+        for ((elements, at), annotations) in all.into_iter().zip(self.times.clone().iter()).zip(annotations) {
+            let mut outcome = RuleOutcome::new(index, *at);
+            outcome.annotations = annotations;
+            let applied = elements.and_then(|mut elements| {
+                let expansions = std::mem::take(&mut elements.expansions);
+                outcome.expansions = expansions.done;
+                outcome.expansion_failures = expansions.failed;
+                outcome.expansion_error = expansions.error;
+                let state = &mut self.state.rules[index];
+                alerting_rule::apply(&self.group, rule, alerting, &self.settings, state, elements, &restored)
+            });
+            match applied {
+                Ok(applied) => {
+                    outcome.samples = applied.samples;
+                    outcome.alerts = applied.alerts;
+                    self.ended.extend(applied.markers);
+                }
+                Err(error) => outcome.error = Some(error),
+            }
+            self.done(index, outcome);
+        }
+    }
+
+    fn done(&mut self, index: usize, outcome: RuleOutcome) {
+        self.state.rules[index].health = match &outcome.error {
+            None => Health::Ok,
+            Some(error) => Health::Failing { error: error.to_string() },
+        };
+        self.outcomes.push(outcome);
+    }
+
+    /// A marker for every series that ended, but for those that another rule of the group writes now.
+    fn end_batch(&mut self) {
+        let ended = std::mem::take(&mut self.ended);
+        let orphans = std::mem::take(&mut self.state.orphans);
+        let rules = &self.state.rules;
+        let lives = |labels: &Labels| rules.iter().any(|rule| rule.writes(labels));
+        // In a longer batch a series may end and come again; but then no two rules write the same one.
+        let single = self.times.len() == 1;
+        self.markers.extend(ended.into_iter().filter(|marker| !single || !lives(&marker.labels)));
+        if let Some(last) = self.times.last() {
+            let at = *last - self.settings.query_offset;
+            let orphans = orphans.into_iter().filter(|series| !lives(series));
+            self.markers.extend(orphans.map(|series| recording_rule::marker(series, at)));
+        }
+        self.times = Arc::from([]);
+    }
+}
+
+/// Whether many timestamps may be asked about at once: no rule reads what the group itself makes, and no two rules write
+/// one series, so that what ends and comes again in between is each rule's own business.
+fn batchable(group: &Group) -> bool {
+    let mut names = HashSet::new();
+    group.dependencies.batchable() && group.rules.iter().all(|rule| names.insert(&*rule.name))
+}
+
+/// An answer with as many values as there were timestamps, or none.
+fn whole(answer: Answer, expected: usize) -> Answer {
+    match answer {
+        Answer::Known(values) if values.len() != expected => Answer::Unknown(SourceError {
+            kind: SourceErrorKind::Shape,
+            message: format!("the source answered for {} timestamps, asked for {expected}", values.len()),
+        }),
+        answer => answer,
+    }
+}
+
+fn restored(answer: &Answer, settings: &Settings) -> Restored {
+    match answer {
+        Answer::Unknown(_) => Restored::NotKnown,
+        Answer::Known(values) => {
+            let added = [&settings.external_labels, &settings.source_labels];
+            let states = values.iter().map(|(value, _)| match value {
+                Evaluated::Matrix(series) => last_states(series, &added),
+                _ => Default::default(),
+            });
+            Restored::Known(
+                states
+                    .reduce(|mut all, more| {
+                        all.extend(more);
+                        all
+                    })
+                    .unwrap_or_default(),
+            )
+        }
+    }
+}
+
+fn elements_of(value: &Answer, times: &[Timestamp]) -> Vec<Result<Elements, RuleError>> {
+    match value {
+        Answer::Unknown(error) => times.iter().map(|_| Err(RuleError::Source(error.clone()))).collect(),
+        Answer::Known(values) => values.iter().zip(times).map(|((value, _), at)| Elements::new(*at, value)).collect(),
+    }
+}
+
+fn annotations_of(value: &Option<Answer>) -> Box<dyn Iterator<Item = Annotations> + '_> {
+    match value {
+        Some(Answer::Known(values)) => Box::new(values.iter().map(|(_, annotations)| annotations.clone())),
+        _ => Box::new(std::iter::repeat(Annotations::default())),
+    }
+}
