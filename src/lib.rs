@@ -2,6 +2,8 @@
 
 pub mod alerting;
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -18,6 +20,3 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod wire;
-
-#[cfg(test)]
-mod test_peers;

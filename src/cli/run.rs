@@ -1,14 +1,24 @@
 //! `bellwether run`.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use url::Url;
 
+use crate::api::{CorsOrigin, DEFAULT_LISTEN_ADDRESS, RoutePrefix};
+use crate::app::{App, AppOptions, BuildError, ExternalUrl, check};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Flags, parse_http_url};
+use crate::diagnostic::{Finding, Severity};
 use crate::model::parse_duration;
+use crate::rules::Compat;
+use crate::telemetry::{LogFormat, LogLevel, log_to_stderr};
+use crate::template::Template;
 
 /// Flags are spelled as Prometheus spells them where it has them.
 #[derive(Clone, Debug, Args)]
@@ -136,18 +146,174 @@ pub(super) struct Run {
     cors_origin: String,
 
     /// Least important messages to log
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
-    log_level: String,
+    #[arg(long = "log.level", value_name = "LEVEL", value_enum, default_value_t = LevelFlag::Info)]
+    log_level: LevelFlag,
 
     /// How log lines look
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
-    log_format: String,
+    #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = FormatFlag::Logfmt)]
+    log_format: FormatFlag,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CompatFlag {
     Bellwether,
     Promtool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LevelFlag {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormatFlag {
+    Logfmt,
+    Json,
+}
+
+/// Flags, configuration or rules that cannot be run with.
+const EXIT_REFUSED: u8 = 2;
+/// Anything else that went wrong.
+const EXIT_FAILED: u8 = 1;
+
+impl Run {
+    /// `shown_flags`: every flag with its value, for the API.
+    pub(super) fn run(self, shown_flags: BTreeMap<String, String>) -> ExitCode {
+        let dry_run = self.dry_run;
+        let (level, format) = (self.log_level, self.log_format);
+        let options = match self.options(shown_flags) {
+            Ok(options) => options,
+            Err(error) => return refuse(&error),
+        };
+        if dry_run {
+            return dry(&options);
+        }
+        if let Err(error) = log_to_stderr(level.into(), format.into(), || SystemClock.now()) {
+            return refuse(&error.to_string());
+        }
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("error: cannot start: {error}");
+                return ExitCode::from(EXIT_FAILED);
+            }
+        };
+        runtime.block_on(async {
+            match App::build(options, SystemClock::shared()).await {
+                Ok(app) => {
+                    app.run().await;
+                    ExitCode::SUCCESS
+                }
+                Err(BuildError::Faulty(findings)) => {
+                    show(&findings);
+                    refuse(&BuildError::Faulty(findings).to_string())
+                }
+                Err(error @ BuildError::NoSource) => refuse(&error.to_string()),
+                Err(BuildError::Other(error)) => {
+                    eprintln!("error: {error}");
+                    ExitCode::from(EXIT_FAILED)
+                }
+            }
+        })
+    }
+
+    fn options(self, shown_flags: BTreeMap<String, String>) -> Result<AppOptions, String> {
+        let of = |flag: &'static str| move |error: &dyn std::fmt::Display| format!("{flag}: {error}");
+        let listen_addresses = match self.listen_addresses.is_empty() {
+            true => vec![DEFAULT_LISTEN_ADDRESS.to_owned()],
+            false => self.listen_addresses,
+        };
+        let external_url = match &self.external_url {
+            Some(text) => ExternalUrl::parse(text).map_err(|error| of("--web.external-url")(&error))?,
+            None => ExternalUrl::of_machine(&listen_addresses[0]),
+        };
+        let prefix = self.route_prefix.as_deref().unwrap_or(external_url.path());
+        let route_prefix: RoutePrefix = prefix.parse().map_err(|error| of("--web.route-prefix")(&error))?;
+        let alert_source_url = self.alert_source_url.as_deref().map(|text| Template::parse("alert.source-url", text));
+        Ok(AppOptions {
+            config_file: self.config_file,
+            flags: Flags {
+                source_urls: self.source_urls,
+                alertmanager_urls: self.alertmanager_urls,
+                rule_files: self.rule_files,
+                external_labels: self.external_labels,
+                remote_write_urls: self.remote_write_urls,
+                evaluation_interval: self.evaluation_interval,
+            },
+            compat: match self.compat {
+                CompatFlag::Bellwether => Compat::Native,
+                CompatFlag::Promtool => Compat::Promtool,
+            },
+            auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
+            alert_source_url: alert_source_url.transpose().map_err(|error| of("--alert.source-url")(&error))?,
+            for_outage_tolerance: self.for_outage_tolerance,
+            for_grace_period: self.for_grace_period,
+            resend_delay: self.resend_delay,
+            max_concurrent_evals: self.max_concurrent_evals,
+            query_timeout: self.query_timeout,
+            notification_batch_size: self.notification_batch_size,
+            shutdown_timeout: self.shutdown_timeout,
+            listen_addresses,
+            web_config_file: self.web_config_file,
+            external_url,
+            route_prefix,
+            enable_lifecycle: self.enable_lifecycle,
+            cors_origin: CorsOrigin::new(&self.cors_origin).map_err(|error| of("--web.cors.origin")(&error))?,
+            shown_flags: Arc::new(shown_flags),
+        })
+    }
+}
+
+fn refuse(error: &str) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(EXIT_REFUSED)
+}
+
+/// Everything that is wrong, with the lines it is about.
+fn show(findings: &[Finding]) {
+    let color = std::io::stderr().is_terminal();
+    for finding in findings.iter().filter(|finding| finding.severity != Severity::Info) {
+        eprintln!("{}\n", finding.render(color));
+    }
+}
+
+fn dry(options: &AppOptions) -> ExitCode {
+    match check(options) {
+        Ok(checked) => {
+            show(&checked.findings);
+            let rules: usize = checked.groups.iter().map(|group| group.rules.len()).sum();
+            let (files, groups) = (checked.rule_files, checked.groups.len());
+            println!("configuration and rules are valid: {files} rule files, {groups} groups, {rules} rules");
+            ExitCode::SUCCESS
+        }
+        Err(findings) => {
+            show(&findings);
+            refuse(&BuildError::Faulty(findings).to_string())
+        }
+    }
+}
+
+impl From<LevelFlag> for LogLevel {
+    fn from(level: LevelFlag) -> LogLevel {
+        match level {
+            LevelFlag::Debug => LogLevel::Debug,
+            LevelFlag::Info => LogLevel::Info,
+            LevelFlag::Warn => LogLevel::Warn,
+            LevelFlag::Error => LogLevel::Error,
+        }
+    }
+}
+
+impl From<FormatFlag> for LogFormat {
+    fn from(format: FormatFlag) -> LogFormat {
+        match format {
+            FormatFlag::Logfmt => LogFormat::Logfmt,
+            FormatFlag::Json => LogFormat::Json,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -169,9 +335,5 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        _ => Err("must be http://host:port or https://host:port".to_owned()),
-    }
+    parse_http_url(text).map_err(|error| error.to_string())
 }

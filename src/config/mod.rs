@@ -27,8 +27,8 @@ pub use address::{parse_http_url, redacted};
 pub use file::{ParseOptions, parse};
 pub use flags::{Flags, SOURCE_LABEL, parse_label};
 pub use http::{Authorization, BasicAuth, HttpClientConfig, OAuth2, Proxy, Secret, SecretText, TlsConfig, TlsVersion};
-pub use load::{LoadError, LoadOptions, Loaded, load, load_rules};
+pub use load::{LoadError, LoadOptions, Loaded, current_digest, load, load_rules};
 pub use model::{
     Alerting, AlertmanagerConfig, Config, Global, RemoteWriteConfig, RemoteWriteQueue, SourceConfig, SourceKind,
-    TargetGroup, ValidationScheme,
+    TargetGroup,
 };

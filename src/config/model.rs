@@ -7,7 +7,7 @@ use url::Url;
 
 use super::address::redacted;
 use super::{HttpClientConfig, print};
-use crate::model::Labels;
+use crate::model::{Labels, ValidationScheme};
 use crate::relabel::RelabelRule;
 
 /// Of one request to an Alertmanager.
@@ -50,13 +50,6 @@ impl Default for Global {
             validation_scheme: ValidationScheme::default(),
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ValidationScheme {
-    #[default]
-    Utf8,
-    Legacy,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

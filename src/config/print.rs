@@ -8,8 +8,9 @@ use serde_yaml::{Mapping, Value};
 use super::address::redacted;
 use super::{
     AlertmanagerConfig, Config, HttpClientConfig, OAuth2, Proxy, RemoteWriteConfig, SecretText, SourceConfig,
-    SourceKind, TargetGroup, TlsConfig, ValidationScheme,
+    SourceKind, TargetGroup, TlsConfig,
 };
+use crate::model::ValidationScheme;
 use crate::model::{Labels, format_duration};
 use crate::relabel::RelabelRule;
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::Secret;
 use super::address::{quoted, user_info_ranges};
 use super::yaml::{Entry, Node, Value};
-use super::{Secret, ValidationScheme};
 use crate::diagnostic::{Finding, SourceText, Span, nearest};
+use crate::model::ValidationScheme;
 use crate::model::parse_duration;
 
 /// The fields a section may have, by what becomes of them.
@@ -339,7 +340,7 @@ impl<'a> Reader<'a> {
 
     /// A label name that the scheme allows.
     pub(super) fn check_label_name(&mut self, name: &str, at: Span) {
-        if !valid_label_name(name, self.scheme) {
+        if !self.scheme.is_valid_label_name(name) {
             self.error(format!("{} is not a valid label name", quoted(name)), at);
         }
     }
@@ -354,17 +355,6 @@ fn boolean(text: &str) -> Option<bool> {
         "true" | "yes" | "on" | "y" => Some(true),
         "false" | "no" | "off" | "n" => Some(false),
         _ => None,
-    }
-}
-
-/// Source: prometheus/common `model/metric.go`.
-pub(super) fn valid_label_name(name: &str, scheme: ValidationScheme) -> bool {
-    match scheme {
-        ValidationScheme::Utf8 => !name.is_empty(),
-        ValidationScheme::Legacy => {
-            name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::ValidationScheme;
 use super::read::{Fields, Reader, Shape};
 use super::yaml::Node;
 use crate::diagnostic::Span;
+use crate::model::ValidationScheme;
 use crate::relabel::{RelabelError, RelabelRule, RelabelSpec};
 
 const RELABEL: Shape = Shape {

@@ -14,10 +14,10 @@ use super::read::{Fields, Reader, Shape};
 use super::yaml::{Entry, Node};
 use super::{
     Alerting, AlertmanagerConfig, Global, HttpClientConfig, RemoteWriteConfig, RemoteWriteQueue, Secret, SecretText,
-    SourceConfig, SourceKind, TargetGroup, ValidationScheme, relabeling,
+    SourceConfig, SourceKind, TargetGroup, relabeling,
 };
 use crate::diagnostic::Span;
-use crate::model::Labels;
+use crate::model::{Labels, ValidationScheme};
 
 const GLOBAL: Shape = Shape {
     read: &["evaluation_interval", "rule_query_offset", "external_labels", "metric_name_validation_scheme"],

@@ -66,7 +66,7 @@ impl Source for Peer {
 impl Store for Peer {
     fn append(&self, samples: Vec<TimedSample>) -> Ticket {
         self.samples.lock().extend(samples);
-        Ticket::done()
+        Ticket::default()
     }
 }
 
