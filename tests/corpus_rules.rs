@@ -110,6 +110,29 @@ fn what_is_taken_beyond_promtool_is_documented() {
     assert!(docs().contains(&table), "docs/rule-files.md has to hold this table:\n{table}");
 }
 
+/// Prometheus' own fixtures for its dependency analysis: for each rule, the earlier rules it reads.
+#[test]
+fn dependencies_are_prometheus() {
+    let Some((root, _)) = corpus() else { return };
+    for (file, expected) in [
+        ("rules_dependencies.yaml", ". 0"),
+        ("rules_chain.yaml", ". . 0 2 2 3 3"),
+        ("rules_multiple_dependents_on_base.yaml", ". 0 0 0 . 4 4 4"),
+        ("rules_multiple_independent.yaml", ". . . . . . . ."),
+        ("rules_indeterminates.yaml", ". 0 0,1 0,1,2 0,1,2,3 0,1,2,3,4 0,1,2,3,4,5"),
+    ] {
+        let text = std::fs::read_to_string(root.join("rules-fixtures").join(file)).expect("a fixture is there");
+        let (groups, _) = rules::parse(&SourceText::new(file, text), &Options::default());
+        let group = groups.first().expect("a group");
+        let reads = (0..group.rules.len()).map(|rule| match group.dependencies.reads(rule) {
+            [] => ".".to_owned(),
+            earlier => earlier.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        });
+        assert_eq!(reads.collect::<Vec<_>>().join(" "), expected, "{file}");
+        assert_eq!(group.dependencies.is_indeterminate(), file.contains("indeterminates"), "{file}");
+    }
+}
+
 /// The table of fields in the docs is the table in the code.
 #[test]
 fn fields_of_others_are_documented() {

@@ -13,7 +13,7 @@ use url::Url;
 use crate::api::{CorsOrigin, DEFAULT_LISTEN_ADDRESS, RoutePrefix};
 use crate::app::{App, AppOptions, BuildError, ExternalUrl, check};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Flags, parse_http_url};
+use crate::config::{Flags, parse_http_url, parse_label};
 use crate::diagnostic::{Finding, Severity};
 use crate::model::parse_duration;
 use crate::rules::Compat;
@@ -28,11 +28,11 @@ pub(super) struct Run {
     config_file: Option<PathBuf>,
 
     /// A Prometheus (or anything with its query API) to evaluate rules at; may be given more than once
-    #[arg(long = "source.url", value_name = "URL", value_parser = http_url)]
+    #[arg(long = "source.url", value_name = "URL", value_parser = parse_http_url)]
     source_urls: Vec<Url>,
 
     /// An Alertmanager to deliver to; may be given more than once
-    #[arg(long = "alertmanager.url", value_name = "URL", value_parser = http_url)]
+    #[arg(long = "alertmanager.url", value_name = "URL", value_parser = parse_http_url)]
     alertmanager_urls: Vec<Url>,
 
     /// A rule file, or a pattern with `*`, `?`, `[a-z]` or `**`; may be given more than once
@@ -40,11 +40,11 @@ pub(super) struct Run {
     rule_files: Vec<String>,
 
     /// A label added to every alert and recorded series that lacks it; may be given more than once
-    #[arg(long = "external-label", value_name = "NAME=VALUE", value_parser = label)]
+    #[arg(long = "external-label", value_name = "NAME=VALUE", value_parser = parse_label)]
     external_labels: Vec<(String, String)>,
 
     /// Where recorded series, ALERTS and ALERTS_FOR_STATE go by remote write; may be given more than once
-    #[arg(long = "remote-write.url", value_name = "URL", value_parser = http_url)]
+    #[arg(long = "remote-write.url", value_name = "URL", value_parser = parse_http_url)]
     remote_write_urls: Vec<Url>,
 
     /// Interval of groups that name none [default: 1m]
@@ -325,15 +325,4 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be longer than 0s".to_owned()),
         duration => Ok(duration),
     }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("must be NAME=VALUE".to_owned()),
-    }
-}
-
-fn http_url(text: &str) -> Result<Url, String> {
-    parse_http_url(text).map_err(|error| error.to_string())
 }

@@ -21,7 +21,7 @@ enum Kind {
     None,
     Basic { username: Watched, password: Option<Watched> },
     Authorization { scheme: String, credentials: Option<Watched> },
-    OAuth2(Tokens),
+    OAuth2(Box<Tokens>),
 }
 
 impl Credentials {
@@ -65,7 +65,7 @@ impl Credentials {
                     Some(password) => password.read().await?,
                     None => "".into(),
                 };
-                basic(&*username.read().await?, &password).map(Some)
+                basic(&username.read().await?, &password).map(Some)
             }
             Kind::Authorization { scheme, credentials } => {
                 let text = match credentials {
@@ -90,7 +90,9 @@ impl Kind {
             return Ok(Kind::Authorization { scheme: authorization.scheme.clone(), credentials });
         }
         match &config.oauth2 {
-            Some(oauth2) => Tokens::new(oauth2, config.enable_http2, options).map(Kind::OAuth2),
+            Some(oauth2) => {
+                Tokens::new(oauth2, config.enable_http2, options).map(|tokens| Kind::OAuth2(Box::new(tokens)))
+            }
             None => Ok(Kind::None),
         }
     }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::*;
 use crate::config::HttpClientConfig;
-use crate::config::{Authorization, BasicAuth, OAuth2, Proxy, Secret, SecretText, TlsConfig};
+use crate::config::{Authorization, BasicAuth, OAuth2, Proxy, Secret, SecretText, TlsConfig, TlsVersion};
 
 async fn serve(router: Router) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -205,4 +205,107 @@ async fn a_proxy_is_asked_for_all_but_the_hosts_excepted() {
     let far = client.get(Url::parse("http://far.example/x").unwrap()).send().await.unwrap();
     assert_eq!(text(far).await, "proxied http://far.example/x");
     assert_eq!(text(client.get(near).send().await.unwrap()).await, "GET - - ");
+}
+
+const CA: &str = include_str!("testdata/ca.pem");
+const PEER: &str = include_str!("testdata/peer.pem");
+const PEER_KEY: &str = include_str!("testdata/peer.key");
+
+/// Has a certificate for `inner.example`, and shows it only to those who ask for that name. Takes clients only with a
+/// certificate of the same CA if told to.
+async fn serve_tls(needs_client_certificate: bool) -> Url {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::{ResolvesServerCertUsingSni, WebPkiClientVerifier};
+
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = vec![CertificateDer::from_pem_slice(PEER.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(PEER_KEY.as_bytes()).unwrap();
+    let certified = rustls::sign::CertifiedKey::from_der(chain, key, &provider).unwrap();
+    let mut resolver = ResolvesServerCertUsingSni::new();
+    resolver.add("inner.example", certified).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CA.as_bytes()).unwrap()).unwrap();
+    let builder = rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let builder = match needs_client_certificate {
+        true => builder.unwrap().with_client_cert_verifier(verifier),
+        false => builder.unwrap().with_no_client_auth(),
+    };
+    let config = builder.with_cert_resolver(Arc::new(resolver));
+    let config = axum_server::tls_rustls::RustlsConfig::from_config(Arc::new(config));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    let show = Router::new().fallback(any(|headers: HeaderMap| async move {
+        headers["host"].to_str().unwrap().split(':').next().unwrap().to_owned()
+    }));
+    let server = axum_server::from_tcp_rustls(listener, config).unwrap();
+    tokio::spawn(async move { server.serve(show.into_make_service()).await });
+    Url::parse(&url).unwrap()
+}
+
+#[tokio::test]
+async fn peers_are_trusted_by_ca_and_name() {
+    let url = serve_tls(false).await;
+    let named = |name: Option<&str>, ca: Option<&str>| TlsConfig {
+        ca: ca.map(inline),
+        server_name: name.map(str::to_owned),
+        ..TlsConfig::default()
+    };
+    let inner = Some("inner.example");
+    let versions = |min, max| TlsConfig { min_version: min, max_version: max, ..named(inner, Some(CA)) };
+    for (tls, trusted) in [
+        (named(inner, Some(CA)), true),
+        (named(None, Some(CA)), false),
+        (named(Some("other.example"), Some(CA)), false),
+        (named(inner, None), false),
+        (TlsConfig { insecure_skip_verify: true, ..named(inner, None) }, true),
+        (versions(Some(TlsVersion::Tls13), None), true),
+        (versions(None, Some(TlsVersion::Tls12)), true),
+    ] {
+        let client = client(&HttpClientConfig { tls: tls.clone(), ..Default::default() });
+        match client.get(url.clone()).send().await {
+            Ok(answer) => assert_eq!((text(answer).await.as_str(), trusted), ("localhost", true), "{tls:?}"),
+            Err(error) => assert_eq!((error.failure, trusted), (Failure::Connect, false), "{tls:?}: {error}"),
+        }
+    }
+    for tls in [
+        versions(None, Some(TlsVersion::Tls11)),
+        named(Some("not a name"), None),
+        named(None, Some("no PEM")),
+        TlsConfig { cert: Some(inline(PEER)), ..TlsConfig::default() },
+        TlsConfig { cert: Some(inline(PEER)), key: Some(inline("no PEM")), ..TlsConfig::default() },
+    ] {
+        let config = HttpClientConfig { tls, ..Default::default() };
+        assert!(Client::build(&config, &ClientOptions::default()).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_may_come_later_and_the_last_good_one_stays() {
+    let url = serve_tls(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let file = |name: &str| Some(SecretText::File(path(name)));
+    let tls = TlsConfig {
+        ca: file("ca"),
+        cert: file("cert"),
+        key: file("key"),
+        server_name: Some("inner.example".to_owned()),
+        ..TlsConfig::default()
+    };
+    let client = client(&HttpClientConfig { tls, ..Default::default() });
+    let send = || client.get(url.clone()).send();
+    let error = send().await.unwrap_err();
+    assert_eq!(error.failure, Failure::Setup, "{error}");
+    for (name, text) in [("ca", CA), ("cert", PEER), ("key", PEER_KEY)] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let recheck = || tokio::time::sleep(Duration::from_millis(1100));
+    recheck().await;
+    assert_eq!(text(send().await.unwrap()).await, "localhost");
+    std::fs::write(path("cert"), "half a certific").unwrap();
+    recheck().await;
+    assert_eq!(text(send().await.unwrap()).await, "localhost");
 }

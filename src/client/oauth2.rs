@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded;
@@ -132,13 +132,17 @@ impl Tokens {
     }
 
     async fn post(&self, secret: &str, style: Style) -> Result<(StatusCode, bytes::Bytes), String> {
-        let client = self.transport.client().await.map_err(|error| error.to_string())?;
-        let mut request = client
-            .post(self.config.token_url.clone())
+        let way = self.transport.way(&self.config.token_url).await.map_err(|error| error.to_string())?;
+        let mut request = way
+            .client
+            .post(way.url)
             .timeout(TOKEN_TIMEOUT)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(self.form(secret, style));
+        if let Some(host) = way.host {
+            request = request.header(HOST, host);
+        }
         if let Style::Header = style {
             let escape = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             let header = basic(&escape(&self.config.client_id), &escape(secret)).map_err(|error| error.to_string())?;

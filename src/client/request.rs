@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
 use super::credentials::Credentials;
-use super::error::{ClientError, Failure, SendError, cause};
+use super::error::{ClientError, Failure, SendError, SetupError, cause};
 use super::metrics::Metrics;
 use super::redirect::{HOPS_MAX, may_carry_secrets, next_hop};
 use super::transport::Transport;
@@ -159,19 +159,13 @@ impl Request<'_> {
     }
 
     async fn secrets(&self) -> Result<HeaderMap, SendError> {
-        let setup = |error: super::error::SetupError| {
-            SendError::new(Failure::Setup, &self.method, &self.url, error.to_string())
-        };
+        let setup = |error: SetupError| SendError::new(Failure::Setup, &self.method, &self.url, error.to_string());
         self.client.credentials.headers(&self.url).await.map_err(setup)
     }
 
     async fn hop(&self, url: &Url, secrets: &HeaderMap, deadline: Instant) -> Result<Response, SendError> {
-        let client = self
-            .client
-            .transport
-            .client()
-            .await
-            .map_err(|error| SendError::new(Failure::Setup, &self.method, &self.url, error.to_string()))?;
+        let setup = |error: SetupError| SendError::new(Failure::Setup, &self.method, url, error.to_string());
+        let way = self.client.transport.way(&without_user(url)).await.map_err(setup)?;
         let mut headers = self.headers.clone();
         for name in secrets.keys() {
             headers.remove(name);
@@ -179,8 +173,11 @@ impl Request<'_> {
         for (name, value) in secrets {
             headers.append(name.clone(), value.clone());
         }
-        client
-            .request(self.method.clone(), without_user(url))
+        if let Some(host) = way.host {
+            headers.insert(HOST, host);
+        }
+        way.client
+            .request(self.method.clone(), way.url)
             .headers(headers)
             .timeout(deadline.saturating_duration_since(Instant::now()))
             .body(self.body.clone())

@@ -20,11 +20,18 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 
 pub(super) enum Watched {
     Inline(Arc<str>),
-    File { path: PathBuf, recheck: Duration, metrics: Metrics, state: Mutex<FileState> },
+    File(Box<File>),
+}
+
+pub(super) struct File {
+    path: PathBuf,
+    recheck: Duration,
+    metrics: Metrics,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-pub(super) struct FileState {
+struct State {
     /// The last good text, without white space around it.
     text: Option<Arc<str>>,
     stamp: Option<Stamp>,
@@ -42,19 +49,19 @@ impl Watched {
     pub(super) fn new(text: &SecretText, metrics: &Metrics) -> Watched {
         match text {
             SecretText::Inline(secret) => Watched::Inline(Arc::from(secret.expose())),
-            SecretText::File(path) => Watched::File {
-                path: path.clone(),
-                recheck: RECHECK,
-                metrics: metrics.clone(),
-                state: Mutex::default(),
-            },
+            SecretText::File(path) => Watched::file(path, RECHECK, metrics),
         }
+    }
+
+    fn file(path: &Path, recheck: Duration, metrics: &Metrics) -> Watched {
+        let (path, metrics, state) = (path.to_owned(), metrics.clone(), Mutex::default());
+        Watched::File(Box::new(File { path, recheck, metrics, state }))
     }
 
     pub(super) fn inline(&self) -> Option<&Arc<str>> {
         match self {
             Watched::Inline(text) => Some(text),
-            Watched::File { .. } => None,
+            Watched::File(_) => None,
         }
     }
 
@@ -62,12 +69,12 @@ impl Watched {
     pub(super) async fn read(&self) -> Result<Arc<str>, SetupError> {
         match self {
             Watched::Inline(text) => Ok(text.clone()),
-            Watched::File { path, recheck, metrics, state } => state.lock().await.read(path, *recheck, metrics).await,
+            Watched::File(file) => file.state.lock().await.read(&file.path, file.recheck, &file.metrics).await,
         }
     }
 }
 
-impl FileState {
+impl State {
     async fn read(&mut self, path: &Path, recheck: Duration, metrics: &Metrics) -> Result<Arc<str>, SetupError> {
         let fresh = self.checked_at.is_some_and(|at| at.elapsed() < recheck);
         if !fresh {
@@ -132,8 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         let metrics = Metrics::unregistered();
-        let (recheck, state) = (Duration::ZERO, Mutex::default());
-        let watched = Watched::File { path: path.clone(), recheck, metrics: metrics.clone(), state };
+        let watched = Watched::file(&path, Duration::ZERO, &metrics);
 
         let missing = watched.read().await.unwrap_err().to_string();
         assert!(missing.contains("password"), "{missing}");

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::address::parse_proxy_url;
+use url::Url;
+
+use super::address::{parse_http_url, parse_proxy_url, take_user_info};
 use super::read::{Fields, Reader, Shape};
 use super::{Authorization, BasicAuth, HttpClientConfig, OAuth2, Proxy, Secret, SecretText, TlsConfig, TlsVersion};
 use crate::diagnostic::Span;
@@ -216,11 +218,11 @@ fn bearer(reader: &mut Reader<'_>, fields: &Fields<'_>, given: Option<Authorizat
 fn oauth2(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Box<OAuth2>> {
     let oauth2 = reader.subsection(fields, "oauth2", &OAUTH2)?;
     let client_id = reader.filled_text(&oauth2, "client_id");
-    if client_id.is_none() {
+    if oauth2.is_blank("client_id") {
         reader.error("oauth2 client_id must be configured", oauth2.key("client_id"));
     }
-    let token_url = reader.url(&oauth2, "token_url", super::address::parse_http_url);
-    if reader.filled_text(&oauth2, "token_url").is_none() {
+    let token_url = reader.url(&oauth2, "token_url", parse_http_url);
+    if oauth2.is_blank("token_url") {
         reader.error("oauth2 token_url must be configured", oauth2.key("token_url"));
     }
     if let Some(grant) = reader.filled_text(&oauth2, "grant_type").filter(|grant| grant != CLIENT_CREDENTIALS) {
@@ -288,7 +290,7 @@ fn tls_version(reader: &mut Reader<'_>, tls: &Fields<'_>, name: &str) -> Option<
 }
 
 fn proxy(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Proxy {
-    let url_given = reader.filled_text(fields, "proxy_url").is_some();
+    let url_given = !fields.is_blank("proxy_url");
     let proxy = Proxy {
         url: reader.url(fields, "proxy_url", parse_proxy_url),
         no_proxy: reader.filled_text(fields, "no_proxy"),
@@ -347,6 +349,16 @@ pub(super) fn check_header_name(reader: &mut Reader<'_>, name: &str, at: Span) {
     if name.is_empty() || !name.bytes().all(is_token) {
         reader.error(format!("{name:?} is not a valid header name"), at);
     }
+}
+
+/// User information in a URL is basic authentication, and wins over other kinds as it does in the reference.
+pub(super) fn user_info(reader: &mut Reader<'_>, fields: &Fields<'_>, url: &mut Url, http: &mut HttpClientConfig) {
+    let Some(auth) = take_user_info(url) else { return };
+    if http.oauth2.is_some() || http.authorization.is_some() || http.basic_auth.is_some() {
+        let message = "the user information in the url wins over every other authentication of the section";
+        reader.warning(message, fields.key("url"));
+    }
+    (http.basic_auth, http.authorization, http.oauth2) = (Some(auth), None, None);
 }
 
 /// `user-agent` as `User-Agent`.

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Config;
+use super::global::{self, Environment};
 use super::read::{Fields, Reader, Shape, TOP, hide_secrets, is_secret_name};
-use super::sections::{self, Environment};
 use super::yaml::{self, Document};
+use super::{Config, alerting, remote_write, sources};
 use crate::diagnostic::{Finding, SourceText, Span};
 
 /// Every top-level key of Prometheus 3.14 and of ours.
@@ -92,16 +92,16 @@ pub(super) fn parse_parts(source: &Arc<SourceText>, options: &ParseOptions<'_>) 
 fn whole(reader: &mut Reader<'_>, top: &Fields<'_>, options: &ParseOptions<'_>) -> (Config, Vec<Span>) {
     let mut config = Config::default();
     if let Some(entry) = top.get("global") {
-        let fields = sections::global_fields(reader, entry);
-        reader.scheme = sections::validation_scheme(reader, &fields);
-        config.global = sections::global(reader, &fields, options.environment);
+        let fields = global::fields(reader, entry);
+        reader.scheme = global::validation_scheme(reader, &fields);
+        config.global = global::global(reader, &fields, options.environment);
     }
-    let rule_files = sections::rule_files(reader, top);
+    let rule_files = global::rule_files(reader, top);
     let (patterns, spans) = rule_files.into_iter().unzip();
     config.rule_files = patterns;
-    config.alerting = sections::alerting(reader, top, options.ignore_discovery);
-    config.remote_write = sections::remote_write(reader, top);
-    config.sources = sections::sources(reader, top);
+    config.alerting = alerting::alerting(reader, top, options.ignore_discovery);
+    config.remote_write = remote_write::remote_write(reader, top);
+    config.sources = sources::sources(reader, top);
     (config, spans)
 }
 

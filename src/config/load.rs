@@ -3,7 +3,6 @@
 //! Files that hold secrets or certificates are read by whoever uses them; here it is only checked that they can be.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,8 +12,8 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::file::{ParseOptions, Parsed, parse_parts};
+use super::global::Environment;
 use super::pattern::{Pattern, Step};
-use super::sections::Environment;
 use super::{Config, Flags};
 use crate::diagnostic::{Finding, SourceText, Span};
 
@@ -23,6 +22,9 @@ pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Most rule files that all patterns together may give; more is a pattern gone wrong.
 pub const RULE_FILES_MAX: usize = 100_000;
+
+/// Most bytes of all rule files together: they are held while they are loaded.
+pub const RULE_BYTES_MAX: usize = 1 << 30;
 
 /// How many directories deep `**` looks.
 const DIRECTORY_DEPTH_MAX: usize = 32;
@@ -44,9 +46,10 @@ pub struct Loaded {
     /// The rule files, by name, each once.
     pub rule_sources: Vec<Arc<SourceText>>,
     /// Files, and directories where files may appear, whose change may change what is loaded: the configuration, the
-    /// rule files, and the directories of both. A hint when to compare digests, which alone tell.
+    /// rule files, and the directories of both, some of which may not exist yet. A hint when to compare digests, which
+    /// alone tell.
     pub watched: Vec<PathBuf>,
-    /// Of all contents read, by name.
+    /// Of all that was read; equal to `current_digest` while nothing changes.
     pub digest: [u8; 32],
 }
 
@@ -69,8 +72,8 @@ fn errors(findings: &[Finding]) -> String {
 
 /// Loads a configuration file, if there is one, merges flags into it, and reads the rule files that come of it.
 ///
-/// - All faults of the configuration and of the reading of rule files are told at once; what is wrong inside a rule
-///   file is for `rules` to say.
+/// - All faults of the configuration are told at once; if it has none, all faults of the reading of rule files. What is
+///   wrong inside a rule file is for `rules` to say.
 /// - Rule files given by flags replace those of the file.
 pub fn load(path: Option<&Path>, options: &LoadOptions<'_>) -> Result<Loaded, LoadError> {
     let parsed = path.map(|path| read_config(path, options)).transpose()?;
@@ -97,13 +100,13 @@ pub fn load(path: Option<&Path>, options: &LoadOptions<'_>) -> Result<Loaded, Lo
         Some((shown.clone(), *spans.get(index)?))
     };
     let rules = RuleFiles::read(&config.rule_files, &place);
+    let digest = digest_of(texts, &rules);
     findings.extend(rules.findings);
     if findings.iter().any(Finding::is_error) {
         return Err(LoadError::Faulty { name, findings });
     }
-    texts.extend(rules.sources.iter().cloned());
     watched.add(rules.watched);
-    Ok(Loaded { config, findings, rule_sources: rules.sources, watched: watched.finish(), digest: digest(&texts) })
+    Ok(Loaded { config, findings, rule_sources: rules.sources, watched: watched.finish(), digest })
 }
 
 /// Reads the rule files of these patterns, which are relative to the working directory.
@@ -114,7 +117,7 @@ pub fn load_rules(patterns: &[String]) -> (Vec<Arc<SourceText>>, Vec<Finding>) {
 
 /// What a digest of the files would be now, whether or not they are any good.
 ///
-/// Compare it with that of the last attempt to load: unlike the events of a file system, it notices the swap of a
+/// Compare it with `Loaded::digest`, or after a failed attempt with what it was then: unlike the events of a file system, it notices the swap of a
 /// mounted ConfigMap's `..data` link, and does not notice a file that was written again with the same content.
 pub fn current_digest(path: Option<&Path>, options: &LoadOptions<'_>) -> [u8; 32] {
     let mut texts = Vec::new();
@@ -130,13 +133,14 @@ pub fn current_digest(path: Option<&Path>, options: &LoadOptions<'_>) -> [u8; 32
             Err(error) => texts.push(SourceText::new(path.display().to_string(), format!("\0{error}"))),
         }
     }
-    let rules = RuleFiles::read(&patterns, &|_| None);
-    texts.extend(rules.sources);
-    let unread = rules.findings.iter().fold(String::new(), |mut text, finding| {
-        let _ = writeln!(text, "\0{finding}");
-        text
-    });
-    texts.push(SourceText::new("", unread));
+    digest_of(texts, &RuleFiles::read(&patterns, &|_| None))
+}
+
+/// What was read, and what could not be.
+fn digest_of(mut texts: Vec<Arc<SourceText>>, rules: &RuleFiles) -> [u8; 32] {
+    texts.extend(rules.sources.iter().cloned());
+    let unread: Vec<&str> = rules.findings.iter().map(|finding| finding.message.as_str()).collect();
+    texts.push(SourceText::new("", unread.join("\n")));
     digest(&texts)
 }
 
@@ -232,11 +236,12 @@ struct RuleFiles {
     sources: Vec<Arc<SourceText>>,
     findings: Vec<Finding>,
     watched: Watched,
+    bytes: usize,
 }
 
 impl RuleFiles {
     fn read(patterns: &[String], place: &PlaceOf<'_>) -> RuleFiles {
-        let mut rules = RuleFiles { sources: Vec::new(), findings: Vec::new(), watched: Watched::default() };
+        let mut rules = RuleFiles { sources: Vec::new(), findings: Vec::new(), watched: Watched::default(), bytes: 0 };
         let mut found = BTreeSet::new();
         for (index, pattern) in patterns.iter().enumerate() {
             if let Err(mut finding) = rules.expand(pattern, &mut found) {
@@ -253,6 +258,11 @@ impl RuleFiles {
             let resolved = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
             if seen.insert(resolved) {
                 rules.read_file(&path);
+            }
+            if rules.bytes > RULE_BYTES_MAX {
+                let gibibytes = RULE_BYTES_MAX >> 30;
+                rules.findings.push(Finding::error(format!("the rule files are larger than {gibibytes} GiB together")));
+                break;
             }
         }
         rules
@@ -308,6 +318,9 @@ impl RuleFiles {
             // A directory that cannot be read, or links to itself, holds no rule files.
             for entry in entries.filter_map(Result::ok) {
                 let path = if entry.depth() == 0 { directory } else { entry.path() };
+                if entry.file_type().is_dir() {
+                    self.watched.directory(path);
+                }
                 if rest.is_empty() && entry.file_type().is_file() {
                     found.insert(path.to_owned());
                 } else if !rest.is_empty() && entry.file_type().is_dir() {
@@ -334,7 +347,10 @@ impl RuleFiles {
 
     fn read_file(&mut self, path: &Path) {
         match read_text(path) {
-            Ok(text) => self.sources.push(SourceText::new(path.display().to_string(), text)),
+            Ok(text) => {
+                self.bytes += text.len();
+                self.sources.push(SourceText::new(path.display().to_string(), text));
+            }
             Err(ReadFault::Content(finding)) => self.findings.push(*finding),
             Err(ReadFault::Io(error)) => {
                 self.findings.push(Finding::error(format!("cannot read {}: {error}", path.display())));

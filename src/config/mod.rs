@@ -6,10 +6,12 @@
 //! appears in a message, in a quoted line, in `Debug` or in YAML. Source: Prometheus `config/config.go`.
 
 mod address;
+mod alerting;
 mod client;
 mod expand;
 mod file;
 mod flags;
+mod global;
 pub mod http;
 pub mod load;
 pub mod model;
@@ -17,7 +19,8 @@ mod pattern;
 mod print;
 mod read;
 mod relabeling;
-mod sections;
+mod remote_write;
+mod sources;
 mod yaml;
 
 #[cfg(test)]
@@ -27,7 +30,7 @@ pub use address::{parse_http_url, redacted};
 pub use file::{ParseOptions, parse};
 pub use flags::{Flags, SOURCE_LABEL, parse_label};
 pub use http::{Authorization, BasicAuth, HttpClientConfig, OAuth2, Proxy, Secret, SecretText, TlsConfig, TlsVersion};
-pub use load::{LoadError, LoadOptions, Loaded, current_digest, load, load_rules};
+pub use load::{LoadError, LoadOptions, Loaded, current_digest, digest, load, load_rules};
 pub use model::{
     Alerting, AlertmanagerConfig, Config, Global, RemoteWriteConfig, RemoteWriteQueue, SourceConfig, SourceKind,
     TargetGroup,

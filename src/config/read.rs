@@ -2,6 +2,7 @@
 //!
 //! Findings quote the text they point at, so the bytes of secrets are masked in the copy that findings carry.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::address::{quoted, user_info_ranges};
 use super::yaml::{Entry, Node, Value};
 use crate::diagnostic::{Finding, SourceText, Span, nearest};
 use crate::model::ValidationScheme;
-use crate::model::parse_duration;
+use crate::model::{Labels, parse_duration};
 
 /// The fields a section may have, by what becomes of them.
 #[derive(Debug)]
@@ -53,6 +54,12 @@ impl<'n> Fields<'n> {
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// Whether the field is absent, or an empty text.
+    pub(super) fn is_blank(&self, name: &str) -> bool {
+        let is_empty = |entry: &Entry| matches!(&entry.value.value, Value::Scalar { text, .. } if text.is_empty());
+        self.get(name).is_none_or(is_empty)
     }
 
     /// Where the field is named; the section, if it is absent.
@@ -125,6 +132,9 @@ impl<'a> Reader<'a> {
             self.findings.push((Finding::info(message), *first));
         }
         self.findings.sort_by_key(|(finding, span)| (span.start, finding.severity));
+        // A field that is looked at twice is wrong once.
+        let mut told = HashSet::new();
+        self.findings.retain(|(finding, span)| told.insert((finding.message.clone(), *span)));
         let shown = masked(self.source, &self.secrets);
         let findings = self.findings.into_iter().map(|(finding, span)| finding.at(&shown, span)).collect();
         (findings, shown)
@@ -343,6 +353,17 @@ impl<'a> Reader<'a> {
         if !self.scheme.is_valid_label_name(name) {
             self.error(format!("{} is not a valid label name", quoted(name)), at);
         }
+    }
+
+    /// `labels`: names that the scheme allows; an empty value is none.
+    pub(super) fn label_set(&mut self, fields: &Fields<'_>) -> Labels {
+        let labels = self.text_map(fields, "labels");
+        for (name, _, at) in &labels {
+            self.check_label_name(name, *at);
+        }
+        Labels::from_pairs(
+            labels.iter().filter(|(_, value, _)| !value.is_empty()).map(|(name, value, _)| (name, value)),
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use url::Url;
 use super::json;
 use super::metrics::{Metrics, Series};
 use super::notifier::NotifyOptions;
-use super::outbox::{Batch, Outbox, Timing, Wake};
+use super::outbox::{Batch, Item, Outbox, Timing, Wake};
 use super::send::{Answer, Pace, Urgency, Verdict, verdict};
 use crate::client::{Client, SendError, header, read_bounded, redacted};
 use crate::clock::Clock;
@@ -27,6 +27,8 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 const ANSWER_CHARS_SHOWN: usize = 300;
 /// Refused alerts of one batch that are logged one by one; the rest is a number.
 const REFUSED_LOGGED_MAX: usize = 10;
+/// A peer that has refused this often in a row, even a request without alerts, is not one that judges alerts.
+const UNPROVEN_REFUSALS_MAX: usize = 32;
 
 /// How an Alertmanager is reached; may change under a running loop.
 pub(super) struct Link {
@@ -175,6 +177,29 @@ impl Alertmanager {
     }
 }
 
+/// One batch on its way, with the parts that refusals break it into.
+#[derive(Default)]
+struct Round {
+    /// Still to be sent, the next one last.
+    parts: Vec<Batch>,
+    /// Refused when sent alone: the alert, the answer, and whether it was for its size.
+    suspects: Vec<(Item, String, bool)>,
+    /// True once the peer has accepted something, be it a request without alerts.
+    judges_alerts: bool,
+    refusals: usize,
+    refused: usize,
+}
+
+impl Round {
+    /// What was refused before the first acceptance is tried once more: the peer may have been mended in between.
+    fn accepted(&mut self) {
+        if !std::mem::replace(&mut self.judges_alerts, true) {
+            let again = self.suspects.drain(..).map(|(item, _, _)| Batch { items: vec![item] });
+            self.parts.extend(again);
+        }
+    }
+}
+
 struct Sender<'a> {
     alertmanager: &'a Alertmanager,
     clock: Arc<dyn Clock>,
@@ -233,51 +258,62 @@ impl Sender<'_> {
         if batch.items.is_empty() {
             return None;
         }
-        let (mut parts, mut proven, mut refused) = (vec![batch], false, 0);
-        let mut pause = None;
-        while let Some(mut part) = parts.pop() {
-            match self.post(&part).await {
-                Verdict::Accepted => self.accepted(&part),
-                Verdict::Refused { message, too_large } => {
-                    if too_large {
-                        self.pace.too_large(part.items.len());
-                    }
-                    if !proven
-                        && !too_large
-                        && let Some(urgency) = self.refuses_everything().await
-                    {
-                        pause = Some(self.failed(&mut parts, part, &message, urgency, false));
-                        continue;
-                    }
-                    proven = true;
-                    if part.items.len() == 1 {
-                        refused += 1;
-                        self.refused(&part, &message, refused);
-                        continue;
-                    }
-                    let second = part.split();
-                    parts.extend([second, part]);
-                }
-                Verdict::Failed { message, urgency, may_have_arrived } => {
-                    pause = Some(self.failed(&mut parts, part, &message, urgency, may_have_arrived));
-                }
-            }
-        }
-        if refused > REFUSED_LOGGED_MAX {
-            warn!(alertmanager = %self.alertmanager.name, refused, "more alerts were refused than are logged");
+        let mut round = Round { parts: vec![batch], ..Round::default() };
+        let pause = self.send_round(&mut round).await;
+        if round.refused > REFUSED_LOGGED_MAX {
+            warn!(alertmanager = %self.alertmanager.name, refused = round.refused, "more alerts refused than logged");
         }
         self.alertmanager.series.undelivered(self.alertmanager.outbox.lock().owed());
         pause
     }
 
-    /// A gateway that refuses everything must not be taken for an Alertmanager that refuses alerts: they would all be left
-    /// out for good. An Alertmanager accepts a request without alerts.
-    async fn refuses_everything(&self) -> Option<Urgency> {
-        match self.post(&Batch::default()).await {
-            Verdict::Accepted => None,
-            Verdict::Refused { .. } => Some(Urgency::Slow),
-            Verdict::Failed { urgency, .. } => Some(urgency),
+    async fn send_round(&mut self, round: &mut Round) -> Option<Duration> {
+        while let Some(mut part) = round.parts.pop() {
+            match self.post(&part).await {
+                Verdict::Accepted => {
+                    self.accepted(&part);
+                    round.accepted();
+                }
+                Verdict::Failed { message, urgency, may_have_arrived } => {
+                    return Some(self.failed(round, part, &message, urgency, may_have_arrived));
+                }
+                Verdict::Refused { message, too_large } => {
+                    if too_large {
+                        self.pace.too_large(part.items.len());
+                    }
+                    // Asked once per round: an Alertmanager accepts a request without alerts.
+                    if !round.judges_alerts && !too_large && round.refusals == 0 {
+                        round.judges_alerts = self.post(&Batch::default()).await == Verdict::Accepted;
+                    }
+                    round.refusals += 1;
+                    if !round.judges_alerts && round.refusals > UNPROVEN_REFUSALS_MAX {
+                        return Some(self.failed(round, part, &message, Urgency::Slow, false));
+                    }
+                    if part.items.len() > 1 {
+                        let second = part.split();
+                        round.parts.extend([second, part]);
+                    } else {
+                        round.suspects.extend(part.items.into_iter().map(|item| (item, message.clone(), too_large)));
+                    }
+                }
+            }
         }
+        self.judge(round)
+    }
+
+    /// Leaves out the alerts that were refused by themselves. Where the peer refuses whatever it is sent they are kept:
+    /// that is a gateway with another fault, and they would all be left out for good.
+    fn judge(&mut self, round: &mut Round) -> Option<Duration> {
+        let judges_alerts = round.judges_alerts;
+        let (refused, kept): (Vec<_>, Vec<_>) =
+            round.suspects.drain(..).partition(|(_, _, too_large)| judges_alerts || *too_large);
+        for (item, message, _) in refused {
+            round.refused += 1;
+            self.refused(&item, &message, round.refused);
+        }
+        let message = kept.first().map(|(_, message, _)| message.clone())?;
+        let part = Batch { items: kept.into_iter().map(|(item, _, _)| item).collect() };
+        Some(self.failed(round, part, &message, Urgency::Slow, false))
     }
 
     async fn post(&self, batch: &Batch) -> Verdict {
@@ -302,22 +338,20 @@ impl Sender<'_> {
         self.alertmanager.succeeded(at);
     }
 
-    fn refused(&mut self, part: &Batch, message: &str, refused_before: usize) {
-        for item in &part.items {
-            self.alertmanager.outbox.lock().refused(item, self.clock.now());
-            self.alertmanager.series.rejected.inc();
-            self.alertmanager.series.errors.inc();
-            if refused_before <= REFUSED_LOGGED_MAX {
-                let (alertmanager, labels) = (&self.alertmanager.name, &item.alert.labels);
-                warn!(%alertmanager, alert = %labels, error = message, "alert refused, left out until it changes");
-            }
+    fn refused(&mut self, item: &Item, message: &str, count: usize) {
+        self.alertmanager.outbox.lock().refused(item, self.clock.now());
+        self.alertmanager.series.rejected.inc();
+        self.alertmanager.series.errors.inc();
+        if count <= REFUSED_LOGGED_MAX {
+            let (alertmanager, labels) = (&self.alertmanager.name, &item.alert.labels);
+            warn!(%alertmanager, alert = %labels, error = message, "alert refused, left out until it changes");
         }
     }
 
-    /// Takes back this part and all that were to follow it.
+    /// Takes back this part and all that is open in the round.
     fn failed(
         &mut self,
-        parts: &mut Vec<Batch>,
+        round: &mut Round,
         part: Batch,
         message: &str,
         urgency: Urgency,
@@ -326,9 +360,11 @@ impl Sender<'_> {
         let alerts = part.items.len();
         let mut outbox = self.alertmanager.outbox.lock();
         outbox.failed(&part, may_have_arrived);
-        for rest in parts.drain(..) {
+        for rest in round.parts.drain(..) {
             outbox.failed(&rest, false);
         }
+        let suspects = round.suspects.drain(..).map(|(item, _, _)| item).collect();
+        outbox.failed(&Batch { items: suspects }, false);
         drop(outbox);
         let pause = self.pace.pause(urgency);
         self.alertmanager.failed(message, alerts, pause);

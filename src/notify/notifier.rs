@@ -22,7 +22,7 @@ use super::targets::{Targets, targets};
 use crate::client::{Client, ClientError, ClientOptions};
 use crate::clock::Clock;
 use crate::config::AlertmanagerConfig;
-use crate::model::{Alert, AlertKey, Labels};
+use crate::model::{Alert, AlertKey, Labels, Timestamp};
 use crate::relabel::RelabelRule;
 
 /// Alerts routed before other tasks get their turn. Relabeling takes some microseconds each.
@@ -418,13 +418,7 @@ impl State {
     }
 
     /// Puts an Alertmanager on the lane of its route, and brings its outbox there if it was on another or is new.
-    fn join(
-        &mut self,
-        before: &mut Vec<Lane>,
-        route: Route,
-        alertmanager: &Arc<Alertmanager>,
-        at: crate::model::Timestamp,
-    ) {
+    fn join(&mut self, before: &mut [Lane], route: Route, alertmanager: &Arc<Alertmanager>, at: Timestamp) {
         let was_here = |lane: &Lane| lane.members.iter().any(|member| Arc::ptr_eq(member, alertmanager));
         let stays = before.iter().any(|lane| lane.route == route && was_here(lane));
         let lane = match self.lanes.iter().position(|lane| lane.route == route) {

@@ -154,8 +154,8 @@ impl Pace {
         match urgency {
             Urgency::Backoff => self.between(Duration::ZERO, doubled),
             Urgency::After(asked) => {
-                let asked = asked.min(self.backoff.retry_after_max);
-                self.between(asked, asked + self.backoff.min)
+                // Later than asked, with jitter; never sooner than if nothing had been asked.
+                asked.min(self.backoff.retry_after_max).max(self.between(Duration::ZERO, doubled))
             }
             Urgency::Slow => self.between(self.backoff.slow, self.backoff.slow * 2),
         }

@@ -3,65 +3,84 @@
 //! Source: Prometheus `rules/manager.go`, `buildDependencyMap`; differing from it, what a rule reads of itself and of
 //! later rules (the last cycle's results) is known too, for it decides about batching and waiting.
 
-use regex::Regex;
+use std::collections::HashMap;
 
 use super::Rule;
-use crate::promql::Expression;
+use crate::model::{ALERT_NAME, METRIC_NAME, MatchOp, Matcher};
+use crate::promql::{self, Expression};
 
 /// The series that the state of alerts is written to.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
+
+/// Most dependencies of a group, on average per rule. Where every rule reads every other there is nothing to gain, and a
+/// group of 10,000 rules would need gigabytes to say so.
+const READS_PER_RULE_MAX: usize = 32;
 
 /// What the rules of a group read of each other. The default: nothing at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
     rules: Vec<RuleDependencies>,
-    indeterminate: bool,
+    /// All indices in order, where the rules have to run one after the other; otherwise empty.
+    sequence: Vec<usize>,
 }
 
-/// What one rule reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuleDependencies {
+struct RuleDependencies {
     /// Indices of the earlier rules whose results it reads, `ALERTS` and `ALERTS_FOR_STATE` of alerting rules included;
-    /// ascending. All earlier ones if a selector of the group names no metric.
-    pub reads: Vec<usize>,
+    /// ascending.
+    reads: Vec<usize>,
     /// It reads a series that some rule of its group makes, be it earlier, later or itself.
-    pub reads_own_group: bool,
+    reads_own_group: bool,
     /// It reads `ALERTS` or `ALERTS_FOR_STATE`, of whatever group.
-    pub reads_alerts: bool,
+    reads_alerts: bool,
 }
 
 impl Dependencies {
     /// Of the rules of one group, in their order.
     pub fn of(rules: &[Rule]) -> Dependencies {
         let selectors: Vec<Vec<Selector>> = rules.iter().map(|rule| selectors(&rule.expr)).collect();
-        Dependencies::analyse(rules, &selectors)
-    }
-
-    fn analyse(rules: &[Rule], selectors: &[Vec<Selector>]) -> Dependencies {
+        let names = Names::of(rules);
         // A selector without a name may read anything: then nobody knows, and the rules run in their order.
-        let indeterminate = selectors.iter().flatten().any(|selector| selector.name.is_none());
-        let rules = (0..rules.len()).map(|index| of_rule(rules, index, &selectors[index], indeterminate)).collect();
-        Dependencies { rules, indeterminate }
+        let nameless = selectors.iter().flatten().any(|selector| selector.name.is_none());
+        let mut dependencies = Dependencies { rules: Vec::with_capacity(rules.len()), sequence: Vec::new() };
+        let mut budget = if nameless { 0 } else { rules.len() * READS_PER_RULE_MAX };
+        for (index, selectors) in selectors.iter().enumerate() {
+            let mut rule = names.of_rule(index, selectors);
+            match budget.checked_sub(rule.reads.len()).filter(|_| !nameless) {
+                Some(left) => budget = left,
+                None => {
+                    dependencies.sequence = (0..rules.len()).collect();
+                    (rule.reads, rule.reads_own_group) = (Vec::new(), true);
+                }
+            }
+            dependencies.rules.push(rule);
+        }
+        dependencies
     }
 
-    /// Indices of the earlier rules that must be done before this one is asked about; ascending.
+    /// Indices of the earlier rules that must be done before this one is asked about; ascending. All earlier ones where
+    /// a selector of the group names no metric.
     pub fn reads(&self, rule: usize) -> &[usize] {
-        self.rules.get(rule).map_or(&[], |dependencies| &dependencies.reads)
+        match self.sequence.get(..rule) {
+            Some(earlier) if self.is_indeterminate() => earlier,
+            _ => self.rules.get(rule).map_or(&[], |dependencies| &dependencies.reads),
+        }
     }
 
-    /// A selector of the group names no metric, so that the rules have to run one after the other.
+    /// The rules have to run one after the other: a selector of the group names no metric, or nearly everything reads
+    /// nearly everything.
     pub fn is_indeterminate(&self) -> bool {
-        self.indeterminate
+        !self.sequence.is_empty()
     }
 
     /// Many timestamps may be asked about at once: no rule reads what the group itself makes, nor `ALERTS`.
     pub fn batchable(&self) -> bool {
-        !self.indeterminate && self.rules.iter().all(|rule| !rule.reads_own_group && !rule.reads_alerts)
+        !self.is_indeterminate() && self.rules.iter().all(|rule| !rule.reads_own_group && !rule.reads_alerts)
     }
 
     /// The rule has to wait until what the group has written can be seen at the source.
     pub fn reads_own_group(&self, rule: usize) -> bool {
-        self.rules.get(rule).is_some_and(|dependencies| dependencies.reads_own_group)
+        self.is_indeterminate() || self.rules.get(rule).is_some_and(|dependencies| dependencies.reads_own_group)
     }
 
     /// Some rule of the group reads `ALERTS` or `ALERTS_FOR_STATE`.
@@ -70,71 +89,72 @@ impl Dependencies {
     }
 }
 
-fn of_rule(rules: &[Rule], index: usize, selectors: &[Selector], indeterminate: bool) -> RuleDependencies {
-    let makes = |rule: &Rule| selectors.iter().any(|selector| selector.reads_results_of(rule));
-    let reads = match indeterminate {
-        true => (0..index).collect(),
-        false => (0..index).filter(|earlier| makes(&rules[*earlier])).collect(),
-    };
-    RuleDependencies {
-        reads,
-        reads_own_group: indeterminate || rules.iter().any(makes),
-        reads_alerts: selectors.iter().any(Selector::reads_alerts),
-    }
-}
-
 /// The part of a vector selector that tells whose results it reads.
 #[derive(Clone, Debug)]
 struct Selector {
-    /// None: it names no metric.
-    name: Option<Pattern>,
-    alert_name: Option<Pattern>,
-}
-
-/// What a matcher accepts.
-#[derive(Clone, Debug)]
-enum Pattern {
-    Equal(String),
-    NotEqual(String),
-    Matches(Regex),
-    NotMatches(Regex),
-    /// A pattern that cannot be compiled here: taken to accept everything, which only costs concurrency.
-    Anything,
-}
-
-impl Pattern {
-    fn accepts(&self, text: &str) -> bool {
-        match self {
-            Pattern::Equal(value) => value == text,
-            Pattern::NotEqual(value) => value != text,
-            Pattern::Matches(regex) => regex.is_match(text),
-            Pattern::NotMatches(regex) => !regex.is_match(text),
-            Pattern::Anything => true,
-        }
-    }
+    /// The metric's name, or the first matcher on it. None: any metric.
+    name: Option<Matcher>,
+    alert_name: Option<Matcher>,
 }
 
 impl Selector {
     fn reads_alerts(&self) -> bool {
-        let name = self.name.as_ref();
-        ALERT_SERIES.iter().any(|series| name.is_none_or(|name| name.accepts(series)))
+        let accepts = |name: &Matcher| ALERT_SERIES.iter().any(|series| name.matches(series));
+        self.name.as_ref().is_none_or(accepts)
+    }
+}
+
+/// The rules of a group by their names: groups may hold thousands of rules, so that comparing each with each is too slow.
+struct Names<'r> {
+    rules: &'r [Rule],
+    by_name: HashMap<&'r str, Vec<usize>>,
+}
+
+impl<'r> Names<'r> {
+    fn of(rules: &'r [Rule]) -> Names<'r> {
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::with_capacity(rules.len());
+        for (index, rule) in rules.iter().enumerate() {
+            by_name.entry(&rule.name).or_default().push(index);
+        }
+        Names { rules, by_name }
     }
 
-    fn reads_results_of(&self, rule: &Rule) -> bool {
-        let Some(name) = &self.name else { return true };
-        // An alert's own name counts too, as in the reference, though no series has it.
-        if name.accepts(&rule.name) {
-            return true;
+    fn of_rule(&self, index: usize, selectors: &[Selector]) -> RuleDependencies {
+        let reads_alerts = selectors.iter().any(Selector::reads_alerts);
+        let mut makers: Vec<usize> = selectors.iter().flat_map(|selector| self.makers(selector)).collect();
+        makers.sort_unstable();
+        makers.dedup();
+        let reads_own_group = !makers.is_empty();
+        makers.retain(|maker| *maker < index);
+        RuleDependencies { reads: makers, reads_own_group, reads_alerts }
+    }
+
+    /// Indices of the rules whose results a selector reads. An alert's own name counts, as in the reference, though no
+    /// series has it.
+    fn makers(&self, selector: &Selector) -> Vec<usize> {
+        let Some(name) = &selector.name else { return Vec::new() };
+        let all = || self.rules.iter().enumerate();
+        let mut makers = match name.op() {
+            MatchOp::Equal => self.by_name.get(name.value()).cloned().unwrap_or_default(),
+            _ => all().filter(|(_, rule)| name.matches(&rule.name)).map(|(index, _)| index).collect(),
+        };
+        if selector.reads_alerts() {
+            let meant = |rule: &Rule| selector.alert_name.as_ref().is_none_or(|name| name.matches(&rule.name));
+            let alerts = all().filter(|(_, rule)| rule.alerting().is_some() && meant(rule));
+            makers.extend(alerts.map(|(index, _)| index));
         }
-        let of_this_alert = || self.alert_name.as_ref().is_none_or(|alert_name| alert_name.accepts(&rule.name));
-        rule.alerting().is_some() && self.reads_alerts() && of_this_alert()
+        makers
     }
 }
 
 /// The vector selectors of an expression, those inside range vectors and subqueries included.
 fn selectors(expr: &Expression) -> Vec<Selector> {
-    let _ = expr;
-    vec![Selector { name: None, alert_name: None }]
+    let selectors = promql::selectors(expr.tree()).into_iter().map(|selector| {
+        let written = selector.name.as_ref().map(|name| Matcher::equal(METRIC_NAME, name.clone()));
+        let first = |label: &str| selector.matchers.iter().find(|matcher| matcher.name() == label).cloned();
+        Selector { name: written.or_else(|| first(METRIC_NAME)), alert_name: first(ALERT_NAME) }
+    });
+    selectors.collect()
 }
 
 #[cfg(test)]
@@ -143,41 +163,27 @@ mod tests {
     use crate::diagnostic::SourceText;
     use crate::rules::{self, Options};
 
-    /// Rules as `name` or `alert name`, each with the selectors of its expression.
-    fn analyse(given: &[(&str, &[Selector])]) -> Dependencies {
-        let rule = |name: &str| match name.strip_prefix("alert ") {
-            Some(name) => format!("  - {{alert: {name}, expr: 1}}\n"),
-            None => format!("  - {{record: {name}, expr: 1}}\n"),
+    /// Rules as `name` or `alert name`, each with its expression.
+    fn analyse(given: &[(&str, &str)]) -> Dependencies {
+        let rule = |(name, expr): &(&str, &str)| match name.strip_prefix("alert ") {
+            Some(name) => format!("  - {{alert: {name}, expr: '{expr}'}}\n"),
+            None => format!("  - {{record: {name}, expr: '{expr}'}}\n"),
         };
-        let text: String = given.iter().map(|(name, _)| rule(name)).collect();
+        let text: String = given.iter().map(rule).collect();
         let source = SourceText::new("f", format!("groups:\n- name: g\n  rules:\n{text}"));
-        let (groups, findings) = rules::parse(&source, &Options::default());
+        let (mut groups, findings) = rules::parse(&source, &Options::default());
         assert_eq!(findings, []);
-        let selectors: Vec<Vec<Selector>> = given.iter().map(|(_, selectors)| selectors.to_vec()).collect();
-        Dependencies::analyse(&groups[0].rules, &selectors)
-    }
-
-    fn named(name: &str) -> Selector {
-        Selector { name: Some(Pattern::Equal(name.into())), alert_name: None }
-    }
-
-    fn alerts(alert_name: Pattern) -> Selector {
-        Selector { alert_name: Some(alert_name), ..named("ALERTS") }
-    }
-
-    fn matches(pattern: &str) -> Pattern {
-        Pattern::Matches(Regex::new(&format!("^(?:{pattern})$")).unwrap())
+        groups.remove(0).dependencies
     }
 
     #[test]
     fn earlier_rules_are_read_by_name() {
-        let like_a = Selector { name: Some(matches("a.*")), alert_name: None };
         let dependencies = analyse(&[
-            ("a1", &[named("up")]),
-            ("a2", &[named("a1"), named("a3")]),
-            ("a3", &[like_a]),
-            ("b", &[named("b")]),
-            ("c", &[named("up"), named("a1"), named("a2")]),
+            ("a1", "up"),
+            ("a2", "sum(a1) / rate(a3[5m])"),
+            ("a3", "{__name__=~\"a.*\", job=\"x\"}"),
+            ("b", "b offset 5m"),
+            ("c", "up + max_over_time(a1[1h:1m]) > on() {__name__=\"a2\"}"),
         ]);
         let reads: Vec<&[usize]> = (0..5).map(|rule| dependencies.reads(rule)).collect();
         assert_eq!(reads, [&[][..], &[0], &[0, 1], &[], &[0, 1]]);
@@ -189,12 +195,12 @@ mod tests {
     #[test]
     fn alerts_are_read_through_their_series() {
         let dependencies = analyse(&[
-            ("alert x", &[named("up")]),
-            ("r", &[alerts(Pattern::Equal("x".into()))]),
-            ("r2", &[alerts(Pattern::Equal("y".into()))]),
-            ("r3", &[named("ALERTS_FOR_STATE")]),
-            ("r4", &[alerts(Pattern::NotMatches(Regex::new("^(?:x)$").unwrap()))]),
-            ("alert y", &[alerts(matches("x|y"))]),
+            ("alert x", "up"),
+            ("r", "ALERTS{alertname=\"x\"}"),
+            ("r2", "ALERTS{alertname=\"y\"}"),
+            ("r3", "time() - ALERTS_FOR_STATE"),
+            ("r4", "ALERTS{alertname!~\"x\"}"),
+            ("alert y", "ALERTS{alertname=~\"x|y\"}"),
         ]);
         let reads: Vec<&[usize]> = (0..6).map(|rule| dependencies.reads(rule)).collect();
         assert_eq!(reads, [&[][..], &[0], &[], &[0], &[], &[0]]);
@@ -204,12 +210,20 @@ mod tests {
 
     #[test]
     fn a_selector_without_name_makes_the_group_indeterminate() {
-        let dependencies =
-            analyse(&[("a", &[]), ("b", &[named("up")]), ("c", &[Selector { name: None, alert_name: None }])]);
-        assert!(dependencies.is_indeterminate() && !dependencies.batchable());
-        assert_eq!(dependencies.reads(2), [0, 1]);
-        let independent = analyse(&[("a", &[named("up")]), ("alert b", &[named("up")])]);
+        let dependencies = analyse(&[("a", "1"), ("b", "up"), ("c", "{job=\"x\"}"), ("d", "up")]);
+        assert!(dependencies.is_indeterminate() && !dependencies.batchable() && dependencies.reads_own_group(3));
+        assert_eq!((dependencies.reads(2), dependencies.reads(3)), (&[0, 1][..], &[0, 1, 2][..]));
+        let independent = analyse(&[("a", "up"), ("alert b", "up == 0")]);
         assert!(independent.batchable() && !independent.is_indeterminate());
         assert!(Dependencies::default().batchable() && Dependencies::default().reads(7).is_empty());
+    }
+
+    #[test]
+    fn groups_that_read_everything_stay_small() {
+        let rules: Vec<(String, &str)> = (0..200).map(|index| (format!("r{index}"), "{__name__=~\"r.*\"}")).collect();
+        let rules: Vec<(&str, &str)> = rules.iter().map(|(name, expr)| (&**name, *expr)).collect();
+        let dependencies = analyse(&rules);
+        assert!(dependencies.is_indeterminate());
+        assert_eq!(dependencies.reads(150).len(), 150);
     }
 }

@@ -17,12 +17,13 @@ mod yaml;
 
 use std::sync::Arc;
 
-pub use dependencies::{Dependencies, RuleDependencies};
+pub use dependencies::Dependencies;
 pub use fields::{FIELDS, Field, Level, Verdict};
 pub use model::{AlertingRule, Group, RecordingRule, Rule, RuleKind};
 
 use crate::diagnostic::{Finding, SourceText, Span};
 use crate::model::ValidationScheme;
+use crate::promql::Features;
 
 /// Whose verdict on a file counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,6 +40,8 @@ pub enum Compat {
 pub struct Options {
     pub compat: Compat,
     pub validation: ValidationScheme,
+    /// Syntax of expressions that Prometheus takes only when it is told to.
+    pub features: Features,
     /// Unknown fields are passed over (promtool's `--ignore-unknown-fields`).
     pub ignore_unknown_fields: bool,
 }

@@ -211,7 +211,7 @@ impl Validator<'_, '_> {
                 return None;
             }
         };
-        match promql::parse(scalar.text) {
+        match promql::parse_with(scalar.text, self.options.features) {
             Ok(expression) => Some(expression),
             Err(error) => {
                 let whole = error.span.start == 0 && error.span.end >= scalar.text.len();

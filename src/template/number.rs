@@ -18,7 +18,7 @@ pub(super) fn complex_constant(text: &str) -> Result<Number, String> {
         .char_indices()
         .filter(|(at, c)| *at > 0 && matches!(c, '+' | '-') && !body[..*at].ends_with(['e', 'E', 'p', 'P']))
         .map(|(at, _)| at)
-        .last()
+        .next_back()
         .ok_or_else(syntax)?;
     let real = parse_float(&body[..split]).map_err(|_| syntax())?;
     let imaginary = parse_float(&body[split..]).map_err(|_| syntax())?;

@@ -208,10 +208,11 @@ fn decimal(size: u64, unit: u64) -> String {
     format!("{whole}.{}", format!("{fraction:0digits$}").trim_end_matches('0'))
 }
 
-/// What a layout's chunk stands for. `Frac` carries separator, digit and count.
+/// What a chunk of a layout stands for.
+#[derive(Clone, Copy)]
 enum Chunk {
     Month,
-    Mon,
+    MonthShort,
     NumMonth,
     ZeroMonth,
     Weekday,
@@ -235,69 +236,70 @@ enum Chunk {
     Zone,
     /// The offset's text, which for UTC is fixed.
     Offset(&'static str),
-    Frac(char, char, usize),
+    /// Fraction of a second: the separator, whether trailing zeros are dropped, and the digits.
+    Fraction(char, bool, usize),
 }
 
-/// Chunks that need no look at what follows, longest first where one begins another.
-const CHUNKS: [(&str, fn() -> Chunk); 36] = [
-    ("January", || Chunk::Month),
-    ("Monday", || Chunk::Weekday),
-    ("MST", || Chunk::Zone),
-    ("01", || Chunk::ZeroMonth),
-    ("002", || Chunk::ZeroYearDay),
-    ("02", || Chunk::ZeroDay),
-    ("03", || Chunk::ZeroHour12),
-    ("04", || Chunk::ZeroMinute),
-    ("05", || Chunk::ZeroSecond),
-    ("06", || Chunk::ShortYear),
-    ("15", || Chunk::Hour),
-    ("1", || Chunk::NumMonth),
-    ("2006", || Chunk::Year),
-    ("2", || Chunk::Day),
-    ("__2", || Chunk::UnderYearDay),
-    ("_2", || Chunk::UnderDay),
-    ("3", || Chunk::Hour12),
-    ("4", || Chunk::Minute),
-    ("5", || Chunk::Second),
-    ("PM", || Chunk::UpperPm),
-    ("pm", || Chunk::LowerPm),
-    ("-070000", || Chunk::Offset("+000000")),
-    ("-07:00:00", || Chunk::Offset("+00:00:00")),
-    ("-0700", || Chunk::Offset("+0000")),
-    ("-07:00", || Chunk::Offset("+00:00")),
-    ("-07", || Chunk::Offset("+00")),
-    ("Z070000", || Chunk::Offset("Z")),
-    ("Z07:00:00", || Chunk::Offset("Z")),
-    ("Z0700", || Chunk::Offset("Z")),
-    ("Z07:00", || Chunk::Offset("Z")),
-    ("Z07", || Chunk::Offset("Z")),
-    (".0", || Chunk::Frac('.', '0', 0)),
-    (".9", || Chunk::Frac('.', '9', 0)),
-    (",0", || Chunk::Frac(',', '0', 0)),
-    (",9", || Chunk::Frac(',', '9', 0)),
-    // "Jan" and "Mon" are looked at separately: a lower-case letter behind them makes them plain text.
-    ("", || Chunk::Mon),
+/// Chunks by their text, longer ones before those they begin with.
+const CHUNKS: [(&str, Chunk); 33] = [
+    ("January", Chunk::Month),
+    ("Jan", Chunk::MonthShort),
+    ("Monday", Chunk::Weekday),
+    ("Mon", Chunk::WeekdayShort),
+    ("MST", Chunk::Zone),
+    ("01", Chunk::ZeroMonth),
+    ("002", Chunk::ZeroYearDay),
+    ("02", Chunk::ZeroDay),
+    ("03", Chunk::ZeroHour12),
+    ("04", Chunk::ZeroMinute),
+    ("05", Chunk::ZeroSecond),
+    ("06", Chunk::ShortYear),
+    ("15", Chunk::Hour),
+    ("1", Chunk::NumMonth),
+    ("2006", Chunk::Year),
+    ("2", Chunk::Day),
+    ("__2", Chunk::UnderYearDay),
+    ("_2", Chunk::UnderDay),
+    ("3", Chunk::Hour12),
+    ("4", Chunk::Minute),
+    ("5", Chunk::Second),
+    ("PM", Chunk::UpperPm),
+    ("pm", Chunk::LowerPm),
+    ("-070000", Chunk::Offset("+000000")),
+    ("-07:00:00", Chunk::Offset("+00:00:00")),
+    ("-0700", Chunk::Offset("+0000")),
+    ("-07:00", Chunk::Offset("+00:00")),
+    ("-07", Chunk::Offset("+00")),
+    ("Z070000", Chunk::Offset("Z")),
+    ("Z07:00:00", Chunk::Offset("Z")),
+    ("Z0700", Chunk::Offset("Z")),
+    ("Z07:00", Chunk::Offset("Z")),
+    ("Z07", Chunk::Offset("Z")),
 ];
 
 /// The chunk at the start of a layout, and its length.
 fn chunk(layout: &str) -> Option<(Chunk, usize)> {
-    let (text, make) = CHUNKS.iter().find(|(text, _)| !text.is_empty() && layout.starts_with(text)).or_else(|| {
-        let plain = layout.get(3..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
-        (!plain && (layout.starts_with("Jan") || layout.starts_with("Mon"))).then(|| &CHUNKS[CHUNKS.len() - 1])
-    })?;
-    match make() {
-        Chunk::Mon if layout.starts_with("Mon") => Some((Chunk::WeekdayShort, 3)),
-        Chunk::Mon => Some((Chunk::Mon, 3)),
-        // `_2006` is an underscore before a year.
-        Chunk::UnderDay if layout.starts_with("_2006") => None,
-        Chunk::Frac(separator, digit, _) => {
-            let rest = &layout[1..];
-            let count = rest.len() - rest.trim_start_matches(digit).len();
-            let more_digits = rest[count..].starts_with(|c: char| c.is_ascii_digit());
-            (!more_digits).then_some((Chunk::Frac(separator, digit, count), 1 + count))
-        }
-        chunk => Some((chunk, text.len())),
+    if let Some(separator @ ('.' | ',')) = layout.chars().next() {
+        return fraction(separator, &layout[1..]);
     }
+    let (text, chunk) = CHUNKS.iter().find(|(text, _)| layout.starts_with(text))?;
+    let plain = match chunk {
+        // "Janitor" and "Monk" are words.
+        Chunk::MonthShort | Chunk::WeekdayShort => layout[3..].starts_with(|c: char| c.is_ascii_lowercase()),
+        // An underscore before a year.
+        Chunk::UnderDay => layout.starts_with("_2006"),
+        _ => false,
+    };
+    (!plain).then_some((*chunk, text.len()))
+}
+
+/// `.000` or `.999`; no other digit may follow.
+fn fraction(separator: char, rest: &str) -> Option<(Chunk, usize)> {
+    let digit = rest.chars().next().filter(|digit| matches!(digit, '0' | '9'))?;
+    let after = rest.trim_start_matches(digit);
+    let count = rest.len() - after.len();
+    let ends = !after.starts_with(|c: char| c.is_ascii_digit());
+    ends.then_some((Chunk::Fraction(separator, digit == '9', count), 1 + count))
 }
 
 impl Time {
@@ -326,7 +328,7 @@ impl Time {
         let hour12 = if hour % 12 == 0 { 12 } else { hour % 12 };
         match chunk {
             Chunk::Month => write!(out, "{}", month_name(month)),
-            Chunk::Mon => write!(out, "{}", &month_name(month)[..3]),
+            Chunk::MonthShort => write!(out, "{}", &month_name(month)[..3]),
             Chunk::NumMonth => write!(out, "{month}"),
             Chunk::ZeroMonth => write!(out, "{month:02}"),
             Chunk::Weekday => write!(out, "{}", weekday_name(weekday)),
@@ -350,10 +352,10 @@ impl Time {
             Chunk::LowerPm => out.write_str(if hour >= 12 { "pm" } else { "am" }),
             Chunk::Zone => out.write_str("UTC"),
             Chunk::Offset(text) => out.write_str(text),
-            Chunk::Frac(separator, digit, count) => {
+            Chunk::Fraction(separator, trimmed, count) => {
                 let nanos = format!("{:09}", self.nanos);
-                let digits: String = nanos.chars().take(*count).collect();
-                let digits = if *digit == '9' { digits.trim_end_matches('0') } else { &*digits };
+                let digits = nanos.get(..*count).unwrap_or(&nanos);
+                let digits = if *trimmed { digits.trim_end_matches('0') } else { digits };
                 if !digits.is_empty() {
                     out.push(*separator);
                 }

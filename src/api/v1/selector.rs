@@ -1,9 +1,8 @@
 //! `match[]`: selectors over a rule's configured labels.
 
-use promql_parser::label::MatchOp as ParsedOp;
-use promql_parser::parser::Expr;
-
-use crate::model::{Labels, MatchOp, Matcher};
+use crate::diagnostic::SourceText;
+use crate::model::{Labels, Matcher};
+use crate::promql::{self, Expr, Modifiers};
 
 /// Of a selector that every rule would pass; also what the parser's own complaint about one ends in.
 const NON_EMPTY: &str = "must contain at least one non-empty matcher";
@@ -31,23 +30,18 @@ impl Selector {
 
 /// The matchers of a plain vector selector, that of its metric name included.
 fn matchers(text: &str) -> Result<Vec<Matcher>, String> {
-    let fault = |cause: &str| format!("unknown position: parse error: {cause}");
-    let parsed = promql_parser::parser::parse(text).map_err(|error| fault(&error))?;
-    let Expr::VectorSelector(selector) = parsed else {
-        return Err(fault("not a vector selector"));
-    };
-    if selector.offset.is_some() || selector.at.is_some() || !selector.matchers.or_matchers.is_empty() {
-        return Err(fault("a selector of labels takes neither modifiers nor `or`"));
+    // Prometheus knows no position in nothing.
+    if text.is_empty() {
+        return Err("unknown position: parse error: unexpected end of input".to_owned());
     }
-    let named = selector.name.iter().map(|name| Ok(Matcher::equal(crate::model::METRIC_NAME, name.as_str())));
-    let rest = selector.matchers.matchers.iter().map(|matcher| {
-        let op = match matcher.op {
-            ParsedOp::Equal => MatchOp::Equal,
-            ParsedOp::NotEqual => MatchOp::NotEqual,
-            ParsedOp::Re(_) => MatchOp::Regex,
-            ParsedOp::NotRe(_) => MatchOp::NotRegex,
-        };
-        Matcher::new(op, matcher.name.as_str(), matcher.value.as_str()).map_err(|error| fault(&error.to_string()))
-    });
-    named.chain(rest).collect()
+    let fault = |at: usize, cause: &str| {
+        let (line, column) = SourceText::new("", text).line_column(at);
+        format!("{line}:{column}: parse error: {cause}")
+    };
+    let parsed = promql::parse(text).map_err(|error| fault(error.span.start, &error.message))?;
+    match parsed.tree() {
+        Expr::Selector(selector) if selector.modifiers == Modifiers::default() => Ok(selector.matchers.clone()),
+        Expr::Selector(_) => Err(fault(0, "`match[]` takes no modifiers")),
+        _ => Err(fault(0, "`match[]` takes a vector selector")),
+    }
 }

@@ -225,6 +225,7 @@ impl World {
 
     fn tell(&mut self, rule: u64, next: impl Fn(&Outgoing) -> Option<Arc<Outgoing>>) {
         self.told += 1;
+        self.now += 1;
         let next = match self.truth.get(&rule) {
             Some(was) => next(was),
             None => Some(firing(rule, self.now)),
@@ -236,12 +237,12 @@ impl World {
     }
 
     fn fire(&mut self, rule: u64) {
-        let now = self.now;
+        let now = self.now + 1;
         self.tell(rule, |was| (!was.is_firing()).then(|| firing(rule, now)));
     }
 
     fn resolve(&mut self, rule: u64) {
-        let state = AlertState::Resolved { resolved_at: at(self.now) };
+        let state = AlertState::Resolved { resolved_at: at(self.now + 1) };
         self.tell(rule, |was| was.is_firing().then(|| Arc::new(Outgoing { state, ..was.clone() })));
     }
 
@@ -268,7 +269,6 @@ impl World {
         assert!(batch.items.iter().all(newest), "only the newest state is ever sent");
         let sent_at = self.now;
         for rule in told_meanwhile {
-            self.now += 1;
             if self.truth.get(&rule).is_some_and(|was| was.is_firing()) { self.resolve(rule) } else { self.fire(rule) }
         }
         if !matches!(end, End::Lost) {
