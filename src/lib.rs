@@ -1,6 +1,10 @@
 //! Bellwether evaluates Prometheus rules and delivers the alerts.
 
 pub mod alerting;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod diagnostic;
@@ -15,3 +19,7 @@ pub mod sources;
 pub mod store;
 pub mod telemetry;
 pub mod template;
+pub mod wire;
+
+#[cfg(test)]
+mod test_peers;

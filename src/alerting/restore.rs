@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::{
-    ALERT_NAME, Labels, METRIC_NAME, Series, Timestamp, Value, format_duration, is_legacy_label_name, is_stale, quote,
+    ALERT_NAME, Labels, METRIC_NAME, Series, Timestamp, ValidationScheme, Value, format_duration, is_stale, quote,
 };
 
 /// The last sample of an alert's `ALERTS_FOR_STATE`.
@@ -28,7 +28,7 @@ pub fn state_query(alert: &str, labels: &Labels, outage_tolerance: Duration) -> 
         .iter()
         .filter(|(name, value)| matchable(name, value))
         .map(|(name, value)| {
-            let name = if is_legacy_label_name(name) { name.to_owned() } else { quote(name) };
+            let name = if ValidationScheme::Legacy.is_valid_label_name(name) { name.to_owned() } else { quote(name) };
             format!(",{name}={}", quote(value))
         })
         .collect();

@@ -6,6 +6,12 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::address::redacted;
+use super::read::is_secret_name;
+
+/// What is shown in place of a secret.
+const HIDDEN: &str = "<secret>";
+
 /// A text that never shows itself: its `Debug` and `Display` are `<secret>`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
@@ -22,13 +28,13 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
+        f.write_str(HIDDEN)
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
+        f.write_str(HIDDEN)
     }
 }
 
@@ -84,7 +90,7 @@ pub struct Authorization {
 }
 
 /// OAuth2 client credentials.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OAuth2 {
     pub client_id: String,
     pub client_secret: SecretText,
@@ -93,6 +99,28 @@ pub struct OAuth2 {
     pub endpoint_params: BTreeMap<String, String>,
     pub tls: TlsConfig,
     pub proxy: Proxy,
+}
+
+impl OAuth2 {
+    /// The endpoint parameters as they may be shown: a password grant has its password here.
+    pub fn shown_params(&self) -> BTreeMap<&str, &str> {
+        let shown = |name: &str, value| if is_secret_name(name) { HIDDEN } else { value };
+        self.endpoint_params.iter().map(|(name, value)| (name.as_str(), shown(name, value.as_str()))).collect()
+    }
+}
+
+impl fmt::Debug for OAuth2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth2")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .field("scopes", &self.scopes)
+            .field("token_url", &redacted(&self.token_url))
+            .field("endpoint_params", &self.shown_params())
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .finish()
+    }
 }
 
 /// PEM texts in place or in files; client certificates are read again when they change.
@@ -115,11 +143,36 @@ pub enum TlsVersion {
     Tls13,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+impl TlsVersion {
+    pub const ALL: [TlsVersion; 4] = [TlsVersion::Tls10, TlsVersion::Tls11, TlsVersion::Tls12, TlsVersion::Tls13];
+
+    /// As it is written in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TlsVersion::Tls10 => "TLS10",
+            TlsVersion::Tls11 => "TLS11",
+            TlsVersion::Tls12 => "TLS12",
+            TlsVersion::Tls13 => "TLS13",
+        }
+    }
+}
+
+#[derive(Clone, Default, PartialEq)]
 pub struct Proxy {
     pub url: Option<Url>,
     /// Comma-separated hosts, domains and networks that are asked directly.
     pub no_proxy: Option<String>,
     pub from_environment: bool,
     pub connect_header: BTreeMap<String, Vec<Secret>>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("url", &self.url.as_ref().map(redacted))
+            .field("no_proxy", &self.no_proxy)
+            .field("from_environment", &self.from_environment)
+            .field("connect_header", &self.connect_header)
+            .finish()
+    }
 }

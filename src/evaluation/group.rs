@@ -1,6 +1,6 @@
 //! The machine: rules in order, independent ones together, timestamps together where that changes nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::alerting_rule::{self, Elements, Restored};
@@ -77,7 +77,7 @@ impl GroupEvaluation {
         let batches = match times {
             [] => VecDeque::new(),
             [_] => VecDeque::from([Arc::from(times)]),
-            _ if group.dependencies.batchable() => VecDeque::from([Arc::from(times)]),
+            _ if batchable(&group) => VecDeque::from([Arc::from(times)]),
             _ => times.iter().map(|at| Arc::from([*at])).collect(),
         };
         let mut evaluation = GroupEvaluation {
@@ -322,6 +322,13 @@ impl GroupEvaluation {
         }
         self.times = Arc::from([]);
     }
+}
+
+/// Whether many timestamps may be asked about at once: no rule reads what the group itself makes, and no two rules write
+/// one series, so that what ends and comes again in between is each rule's own business.
+fn batchable(group: &Group) -> bool {
+    let mut names = HashSet::new();
+    group.dependencies.batchable() && group.rules.iter().all(|rule| names.insert(&*rule.name))
 }
 
 /// An answer with as many values as there were timestamps, or none.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smallvec::SmallVec;
 
-use super::quote;
+use super::{ValidationScheme, quote};
 
 /// A label set, sorted by name, names unique, values never empty unless they were given so on purpose.
 ///
@@ -145,7 +145,7 @@ impl fmt::Display for Labels {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            if is_legacy_label_name(name) {
+            if ValidationScheme::Legacy.is_valid_label_name(name) {
                 f.write_str(name)?;
             } else {
                 f.write_str(&quote(name))?;
@@ -172,12 +172,6 @@ impl Serialize for Labels {
     }
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`: a label name that needs no quotes.
-pub fn is_legacy_label_name(name: &str) -> bool {
-    let head = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    name.bytes().next().is_some_and(head) && name.bytes().all(|byte| head(byte) || byte.is_ascii_digit())
-}
-
 /// The pairs of a label set, by name.
 #[derive(Clone)]
 pub struct Iter<'a>(&'a str);
@@ -200,6 +194,7 @@ impl<'a> Iterator for Iter<'a> {
 const DIGIT_BITS: u32 = 6;
 const MORE: u8 = 1 << DIGIT_BITS;
 
+#[inline]
 fn push_counted(text: &mut String, part: &str) {
     let mut length = part.len();
     loop {
@@ -279,6 +274,51 @@ impl<'a> LabelsBuilder<'a> {
     }
 }
 
+/// Makes label sets one after the other in one buffer: for readers of answers that hold thousands of them.
+///
+/// Pairs that come sorted by name, as they do from a Prometheus, cost one copy and the set itself one allocation.
+#[derive(Debug, Default)]
+pub struct LabelsPacker {
+    text: String,
+    /// Where the last name lies in `text`.
+    last_name: (usize, usize),
+    unsorted: bool,
+}
+
+impl LabelsPacker {
+    /// Forgets what was pushed since the last `finish`.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.last_name = (0, 0);
+        self.unsorted = false;
+    }
+
+    /// Adds a pair. A pair with an empty value is passed over, since PromQL does not tell it from none.
+    #[inline]
+    pub fn push(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let (start, end) = self.last_name;
+        if !self.text.is_empty() && name <= &self.text[start..end] {
+            self.unsorted = true;
+        }
+        push_counted(&mut self.text, name);
+        self.last_name = (self.text.len() - name.len(), self.text.len());
+        push_counted(&mut self.text, value);
+    }
+
+    /// The set of what was pushed, of two pairs with one name the later one; the packer is empty again.
+    pub fn finish(&mut self) -> Labels {
+        let labels = match self.unsorted {
+            false => Labels(Arc::from(self.text.as_str())),
+            true => Labels::from_pairs(Iter(&self.text)),
+        };
+        self.clear();
+        labels
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +351,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_packer_makes_what_pairs_make(pairs in proptest::collection::vec(("[a-c]{0,2}", "[xé]{0,70}"), 0..8)) {
+            let mut packer = LabelsPacker::default();
+            packer.push("left", "over");
+            packer.clear();
+            pairs.iter().for_each(|(name, value)| packer.push(name, value));
+            let kept = pairs.iter().filter(|(_, value)| !value.is_empty());
+            prop_assert_eq!(packer.finish(), Labels::from_pairs(kept.map(|(name, value)| (name, value))));
+            prop_assert_eq!(packer.finish(), Labels::empty());
+        }
+
         #[test]
         fn what_goes_in_comes_out(pairs in proptest::collection::btree_map(".{0,20}", ".{0,200}", 0..8)) {
             let labels = Labels::from_pairs(&pairs);

@@ -9,7 +9,10 @@ mod ask;
 mod duration;
 mod float;
 mod labels;
+mod matcher;
+mod names;
 mod quote;
+mod regex;
 mod sample;
 mod time;
 
@@ -18,8 +21,11 @@ pub use annotations::Annotations;
 pub use ask::{Answer, Evaluated, Need, SourceError, SourceErrorKind};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use float::{format_exponent, format_fixed, format_shortest};
-pub use labels::{Fingerprint, Labels, LabelsBuilder, is_legacy_label_name};
-pub use quote::quote;
+pub use labels::{Fingerprint, Labels, LabelsBuilder, LabelsPacker};
+pub use matcher::{MatchOp, Matcher};
+pub use names::{ValidationScheme, is_legacy_label_name};
+pub use quote::{is_printable, quote, write_quoted};
+pub use regex::{Captures, GoRegex, RegexError};
 pub use sample::{
     BucketBounds, Histogram, HistogramBucket, STALE_NAN_BITS, Sample, Series, TimedSample, Value, is_stale, stale_nan,
 };

@@ -118,8 +118,11 @@ impl Run<'_> {
         let visible_by = Instant::now() + VISIBILITY_WAIT_MAX.min(self.plan.settings.interval / 2);
         async move {
             let mut waited_in_vain = false;
-            for ticket in tickets {
-                waited_in_vain |= !ticket.acknowledged(visible_by).await;
+            if !tickets.is_empty() {
+                for ticket in tickets {
+                    waited_in_vain |= !ticket.acknowledged(visible_by).await;
+                }
+                source.written();
             }
             let answer = source.answer(&ask.need, Instant::now() + query_timeout).await;
             Answered { ask, answer, waited_in_vain, _permit: permit }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
-use crate::telemetry::Summary;
+use crate::telemetry::{
+    DURATION_BUCKETS, Summary, gauge_vec, histogram, int_counter, int_counter_vec, int_gauge_vec, summary,
+};
 
 /// One for the process.
 #[derive(Clone, Debug)]
@@ -32,91 +34,77 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers everything.
-    ///
-    /// # Errors
-    /// If the registry already holds one of the names.
-    pub fn register(registry: &Registry) -> prometheus::Result<Metrics> {
-        fn add<C: prometheus::core::Collector + Clone + 'static>(
-            registry: &Registry,
-            collector: prometheus::Result<C>,
-        ) -> prometheus::Result<C> {
-            let collector = collector?;
-            registry.register(Box::new(collector.clone()))?;
-            Ok(collector)
-        }
+    pub fn new(registry: &Registry) -> Metrics {
         let by_group = &["rule_group"];
-        let counter = |name: &str, help: &str| add(registry, IntCounter::new(name, help));
-        let counters = |name: &str, help: &str| add(registry, IntCounterVec::new(Opts::new(name, help), by_group));
-        let gauges = |name: &str, help: &str| add(registry, GaugeVec::new(Opts::new(name, help), by_group));
-        let integers = |name: &str, help: &str| add(registry, IntGaugeVec::new(Opts::new(name, help), by_group));
-        let histogram = |name: &str, help: &str| {
-            let options = HistogramOpts::new(name, help).buckets(vec![0.01, 0.1, 1.0, 10.0]);
-            add(registry, Histogram::with_opts(options))
-        };
-        let summary =
-            |name: &str, help: &str, quantiles: &[f64]| add(registry, Summary::new(Opts::new(name, help), quantiles));
-        Ok(Metrics {
-            evaluation_duration: histogram(
+        let counter = |name: &str, help: &str| int_counter(registry, name, help);
+        let counters = |name: &str, help: &str| int_counter_vec(registry, name, help, by_group);
+        let gauges = |name: &str, help: &str| gauge_vec(registry, name, help, by_group);
+        let integers = |name: &str, help: &str| int_gauge_vec(registry, name, help, by_group);
+        let durations = |name: &str, help: &str| histogram(registry, name, help, &DURATION_BUCKETS);
+        Metrics {
+            evaluation_duration: durations(
                 "prometheus_rule_evaluation_duration_histogram_seconds",
                 "Duration of a rule's evaluation.",
-            )?,
+            ),
             evaluation_summary: summary(
+                registry,
                 "prometheus_rule_evaluation_duration_seconds",
                 "Duration of a rule's evaluation.",
                 &[0.5, 0.9, 0.99],
-            )?,
-            group_duration: histogram(
+            ),
+            group_duration: durations(
                 "prometheus_rule_group_duration_histogram_seconds",
                 "Duration of a rule group's evaluation.",
-            )?,
+            ),
             group_summary: summary(
+                registry,
                 "prometheus_rule_group_duration_seconds",
                 "Duration of a rule group's evaluation.",
                 &[0.01, 0.05, 0.5, 0.9, 0.99],
-            )?,
+            ),
             iterations: counters(
                 "prometheus_rule_group_iterations_total",
                 "Scheduled evaluations of a rule group, executed or missed.",
-            )?,
+            ),
             iterations_missed: counters(
                 "prometheus_rule_group_iterations_missed_total",
                 "Evaluations of a rule group missed because the one before was too slow.",
-            )?,
-            evaluations: counters("prometheus_rule_evaluations_total", "Rule evaluations.")?,
-            failures: counters("prometheus_rule_evaluation_failures_total", "Rule evaluations that failed.")?,
-            interval: gauges("prometheus_rule_group_interval_seconds", "Interval of a rule group.")?,
+            ),
+            evaluations: counters("prometheus_rule_evaluations_total", "Rule evaluations."),
+            failures: counters("prometheus_rule_evaluation_failures_total", "Rule evaluations that failed."),
+            interval: gauges("prometheus_rule_group_interval_seconds", "Interval of a rule group."),
             last_evaluation: gauges(
                 "prometheus_rule_group_last_evaluation_timestamp_seconds",
                 "When the last evaluation of a rule group began.",
-            )?,
+            ),
             last_duration: gauges(
                 "prometheus_rule_group_last_duration_seconds",
                 "Duration of the last evaluation of a rule group.",
-            )?,
+            ),
             last_rule_duration_sum: gauges(
                 "prometheus_rule_group_last_rule_duration_sum_seconds",
                 "Sum of the durations of all rules in the last evaluation of a rule group.",
-            )?,
-            rules: integers("prometheus_rule_group_rules", "Number of rules in a rule group.")?,
+            ),
+            rules: integers("prometheus_rule_group_rules", "Number of rules in a rule group."),
             last_samples: integers(
                 "prometheus_rule_group_last_evaluation_samples",
                 "Samples that the last evaluation of a rule group gave.",
-            )?,
-            expansions: counter("prometheus_template_text_expansions_total", "Templates expanded.")?,
+            ),
+            expansions: counter("prometheus_template_text_expansions_total", "Templates expanded."),
             expansion_failures: counter(
                 "prometheus_template_text_expansion_failures_total",
                 "Templates whose expansion failed.",
-            )?,
-            clock_jumps: counter("bellwether_clock_jumps_total", "Times the wall clock was seen to jump.")?,
+            ),
+            clock_jumps: counter("bellwether_clock_jumps_total", "Times the wall clock was seen to jump."),
             visibility_timeouts: counter(
                 "bellwether_rule_visibility_timeouts_total",
                 "Times a rule was evaluated before the storage had acknowledged what it reads of its own group.",
-            )?,
+            ),
             group_restarts: counter(
                 "bellwether_rule_group_restarts_total",
                 "Times a rule group's task ended by a fault of ours and was started again.",
-            )?,
-        })
+            ),
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl Source for Peer {
 impl Store for Peer {
     fn append(&self, samples: Vec<TimedSample>) -> Ticket {
         self.samples.lock().extend(samples);
-        Ticket::done()
+        Ticket::default()
     }
 }
 
@@ -87,7 +87,7 @@ impl Bench {
         let base_millis = AtomicI64::new(1_700_000_000_000);
         let clock = Arc::new(SimulatedClock { started: Instant::now(), base_millis });
         let peer = Arc::new(Peer::default());
-        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let metrics = Metrics::new(&prometheus::Registry::new());
         let options = RulerOptions { max_concurrent_evals: 4, query_timeout: Duration::from_secs(120) };
         let ruler = Ruler::new(clock.clone(), peer.clone(), peer.clone(), metrics, options);
         Bench { clock, peer, ruler }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Dependencies;
 use crate::model::Labels;
 use crate::promql::Expression;
 use crate::template::Template;
@@ -20,7 +21,8 @@ pub struct Group {
     /// Most alerts or series a rule of the group may give; none: unlimited.
     pub limit: Option<usize>,
     pub rules: Vec<Rule>,
-    pub dependencies: super::Dependencies,
+    /// Which rules read what others of the group make.
+    pub dependencies: Dependencies,
 }
 
 /// A checked rule.
@@ -63,12 +65,5 @@ impl Rule {
             RuleKind::Alerting(alerting) => Some(alerting),
             RuleKind::Recording(_) => None,
         }
-    }
-}
-
-impl Group {
-    /// Placeholder.
-    pub fn same_as(&self, other: &Group) -> bool {
-        self.name == other.name
     }
 }

@@ -1,11 +1,40 @@
-//! Go's template language with Prometheus' functions. (Signatures for now; the engine replaces this file.)
+//! Go's template language with Prometheus' functions, as labels and annotations of alerts use it.
+//!
+//! Decides what a template text becomes for one alert, byte for byte as Prometheus does, error texts included. Parsed
+//! once, when the rule is loaded; expanded per alert. Runs no query: expansion stops where an answer is missing. Called
+//! by `rules` (parse) and `evaluation` (expand). Every cost a text could cause is bounded, see `limits`.
+//!
+//! Source: documentation of Go's `text/template`, Prometheus' template reference.
+
+mod ast;
+mod exec;
+mod format;
+mod functions;
+mod lexer;
+mod limits;
+mod number;
+mod parser;
+mod quote;
+mod time;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use crate::model::{Labels, Sample, Timestamp, Value};
 
-/// A parsed template: parsed once, when the rule is loaded.
+/// A parsed template: parsed once, when the rule is loaded. A clone costs one counter.
 #[derive(Clone, Debug)]
-pub struct Template {
+pub struct Template(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `__alert_<alert>`.
+    name: String,
     text: String,
+    parsed: ast::Parsed,
 }
 
 /// Everything a template can see, for one alert.
@@ -14,7 +43,7 @@ pub struct Context<'a> {
     /// Labels of the result element, `__name__` included.
     pub labels: &'a Labels,
     pub external_labels: &'a Labels,
-    /// Without trailing slash; none in unit tests' `externalURL` function.
+    /// Without trailing slash.
     pub external_url: &'a str,
     pub value: &'a Value,
     /// The evaluation timestamp.
@@ -46,18 +75,32 @@ pub struct ParseError {
     pub offset: usize,
 }
 
+/// Prometheus puts the text `{{$labels := .Labels}}...` in front of every template, which shifts the positions in error
+/// texts by its length.
+const PREAMBLE_BYTES: usize = 112;
+
+/// The variables that are there from the start: the root, and those that the preamble declares.
+const CONVENIENCE_VARIABLES: [&str; 5] = ["$", "$labels", "$externalLabels", "$externalURL", "$value"];
+
 impl Template {
     /// `alert` is the rule's name: Go's error texts call the template `__alert_<alert>`.
-    pub fn parse(_alert: &str, text: &str) -> Result<Template, ParseError> {
-        Ok(Template { text: text.to_owned() })
+    pub fn parse(alert: &str, text: &str) -> Result<Template, ParseError> {
+        let name = format!("__alert_{alert}");
+        let parsed = parser::parse(&name, text)?;
+        Ok(Template(Arc::new(Inner { name, text: text.to_owned(), parsed })))
     }
 
     /// The author's text.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
-    pub fn expand(&self, _context: &Context<'_>, _queries: &dyn Queries) -> Expansion {
-        Expansion::Done(self.text.clone())
+    /// The text for one alert. Nothing is remembered between calls.
+    pub fn expand(&self, context: &Context<'_>, queries: &dyn Queries) -> Expansion {
+        let Inner { name, text, parsed } = &*self.0;
+        match exec::run(exec::Program { name, text, parsed }, *context, queries) {
+            Expansion::Failed(reason) => Expansion::Failed(format!("error executing template {name}: {reason}")),
+            expansion => expansion,
+        }
     }
 }

@@ -2,9 +2,14 @@
 //!
 //! A `Finding` names file, line, column, cause and way out; `render` shows the guilty bytes with carets under them.
 
+mod nearest;
+mod render;
+
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+pub use nearest::nearest;
 
 /// A byte range of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,28 +29,69 @@ impl Span {
 }
 
 /// A text with the name people know it by: a file's path as it was given, or `standard input`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct SourceText {
     pub name: String,
     pub text: String,
+    /// Where each line begins; made at the first question, since most texts have no fault.
+    line_starts: OnceLock<Box<[usize]>>,
 }
 
 impl SourceText {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<SourceText> {
-        Arc::new(SourceText { name: name.into(), text: text.into() })
+        Arc::new(SourceText { name: name.into(), text: text.into(), line_starts: OnceLock::new() })
     }
 
-    /// Line and column, both from 1; columns count characters.
+    /// Line and column, both from 1; columns count characters. Any offset is taken: one inside a character means that
+    /// character, one behind the end the end.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
-        let mut offset = offset.min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
-        let before = &self.text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let offset = char_boundary(&self.text, offset);
+        let line = self.line(offset);
+        let before = &self.text[self.line_starts()[line - 1]..offset];
+        (line, before.chars().filter(|c| *c != BYTE_ORDER_MARK).count() + 1)
+    }
+
+    /// Line of an offset, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        self.line_starts().partition_point(|start| *start <= offset).max(1)
+    }
+
+    /// Byte range of a line (from 1) without its line break; empty at the end of the text if there is no such line.
+    fn line_range(&self, line: usize) -> Range<usize> {
+        let starts = self.line_starts();
+        let end = starts.get(line).copied().unwrap_or(self.text.len());
+        let start = starts.get(line - 1).copied().unwrap_or(end);
+        let content = self.text[start..end].trim_end_matches(['\n', '\r']);
+        start..start + content.len()
+    }
+
+    fn line_starts(&self) -> &[usize] {
+        self.line_starts.get_or_init(|| {
+            let newlines = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(newlines.map(|(offset, _)| offset + 1)).collect()
+        })
     }
 }
+
+impl PartialEq for SourceText {
+    fn eq(&self, other: &SourceText) -> bool {
+        self.name == other.name && self.text == other.text
+    }
+}
+
+impl Eq for SourceText {}
+
+/// The offset of the character that holds this byte; the end of the text for offsets behind it.
+fn char_boundary(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// Editors do not show it, so it is no column.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
