@@ -15,7 +15,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["clock", "telemetry", "config", "relabel", "diagnostic", "model"]),
     ("client", &["wire", "clock", "telemetry", "config", "relabel", "diagnostic", "model"]),
     ("store", &["client", "wire", "clock", "telemetry", "config", "relabel", "diagnostic", "model"]),
-    ("test_peers", IO),
     ("sources", IO),
     ("notify", IO),
     ("promql", BAR),

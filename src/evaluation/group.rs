@@ -1,6 +1,6 @@
 //! The machine: rules in order, independent ones together, timestamps together where that changes nothing.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::alerting_rule::{self, Elements, Restored};
@@ -344,6 +344,8 @@ fn whole(answer: Answer, expected: usize) -> Answer {
 
 fn restored(answer: &Answer, settings: &Settings) -> Restored {
     match answer {
+        // A source that refuses the question has no memory to restore from.
+        Answer::Unknown(error) if error.kind == SourceErrorKind::Rejected => Restored::Known(HashMap::new()),
         Answer::Unknown(_) => Restored::NotKnown,
         Answer::Known(values) => {
             let added = [&settings.external_labels, &settings.source_labels];
