@@ -16,7 +16,7 @@ fn faults(source: &PrometheusStub) -> Vec<(Fault, &'static [&'static str])> {
     vec![
         (Fault::NotJson, &["JSON"]),
         (Fault::HalfJson, &["JSON", "end"]),
-        (Fault::CutOff, &["cut", "middle", "end"]),
+        (Fault::CutOff, &["cut", "middle"]),
         (Fault::WrongShape, &["result"]),
         (Fault::Error(422, "execution", "many-to-many matching not allowed"), &["many-to-many matching not allowed"]),
         (Fault::Error(400, "bad_data", "unknown function"), &["unknown function"]),
@@ -88,7 +88,8 @@ async fn an_alert_beyond_the_limit_fails_the_rule_and_resolves_nothing() {
     eventually("both are sent", secs(5), async || alertmanager.firing(&one).and(alertmanager.firing(&two))).await;
     source.set("load > 1", [("n", "3")], 5.0);
     let rule = eventually("the rule fails", secs(5), async || bellwether.healthy("Loaded", "err").await).await;
-    assert_eq!(rule["lastError"], "exceeded limit of 2 with 3 alerts");
+    let error = rule["lastError"].as_str().unwrap_or_default();
+    assert!(error.starts_with("exceeded limit of 2 with 3 alerts"), "{error}");
     hold("both go on firing", secs(6), async || alertmanager.firing(&one).and(alertmanager.firing(&two)).map(drop))
         .await;
     assert!(alertmanager.accepted(&three).is_empty(), "one too many is not sent");

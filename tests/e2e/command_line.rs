@@ -43,7 +43,10 @@ async fn all_faults_of_a_configuration_are_told_with_their_places() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_checks_configuration_and_rules_and_ends() {
     let config = |rules: &str| {
-        format!("{}\n", Config::new("http://127.0.0.1:1".into(), &[]).to_yaml().replace("rules/*.yml", rules))
+        format!(
+            "{}\n",
+            Config::new("http://127.0.0.1:1".into(), &[]).to_yaml().replace("rules/*.yml", &format!("'{rules}'"))
+        )
     };
     let (good, bad) = (config("good.rules"), config("*.rules"));
     let faulty = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: sum(load\n      - alert: B\n        expr: load > 1\n        for: soon\n";

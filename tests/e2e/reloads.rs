@@ -143,7 +143,7 @@ fn mount_config_map(directory: &Path, version: &str, files: &[(&str, &str)]) {
 async fn auto_reload_sees_the_swap_of_a_mounted_config_map() {
     let source = source().await;
     let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
-    let config = Config::new(source.url(), &[&alertmanager.address]).to_yaml().replace("rules/*.yml", "*.rules");
+    let config = Config::new(source.url(), &[&alertmanager.address]).to_yaml().replace("rules/*.yml", "'*.rules'");
     let setup = Bellwether::bare()
         .argument("--config.file=mounted/bellwether.yml")
         .argument("--config.auto-reload")

@@ -15,7 +15,8 @@ async fn sigterm_delivers_what_can_be_delivered_and_says_what_is_left() {
     let (late, mute) =
         tokio::join!(AlertmanagerStub::start(Behaviour::Answer(503)), AlertmanagerStub::start(Behaviour::Never));
     let config = Config::new(source.url(), &[&late.address, &mute.address]);
-    let mut bellwether = Bellwether::with(&config, RULES).argument("--shutdown.timeout=5s").start().await;
+    let mut bellwether =
+        Bellwether::with(&config, RULES).resend_delay("15s").argument("--shutdown.timeout=5s").start().await;
     eventually("both were tried", secs(10), async || {
         let tried = [late.requests().len(), mute.requests().len()];
         if tried.iter().all(|tried| *tried >= 2) { Ok(()) } else { Err(format!("{tried:?}")) }

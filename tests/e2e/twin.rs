@@ -135,9 +135,11 @@ fn twin_yml(rules: &str, alertmanager: &AlertmanagerStub) -> String {
     )
 }
 
-/// External labels stand on what is written by remote write, and so on what is made of it; not on what is kept locally.
+/// What the two mean to write differently. External labels stand on what goes by remote write, and so on what is made of
+/// it, not on what is kept locally; and a label whose template gives nothing stands in Prometheus' own `ALERTS` as its
+/// template.
 fn without_external(mut labels: Labels) -> Labels {
-    labels.retain(|name, _| name != "cluster" && name != "replica");
+    labels.retain(|name, value| name != "cluster" && name != "replica" && !value.contains("{{"));
     labels
 }
 

@@ -12,13 +12,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{Labels, now_ms};
+use super::{Labels, millis, now_ms};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     /// More than anybody can want, without end.
     Huge,
 }
+
+const CUT_OFF_AFTER: Duration = millis(50);
 
 /// A query as it came.
 #[derive(Clone, Debug)]
@@ -131,7 +133,12 @@ async fn bad_response(fault: Fault, right: String) -> Response {
         Fault::HalfJson => json_response(StatusCode::OK, half()),
         Fault::CutOff => {
             let parts = [Ok(Bytes::from(half())), Err(io::Error::other("cut off by the test"))];
-            Response::new(Body::from_stream(stream::iter(parts)))
+            // The first part is on its way before the second is seen.
+            let parts = stream::iter(parts).then(async |part| {
+                tokio::time::sleep(CUT_OFF_AFTER).await;
+                part
+            });
+            Response::new(Body::from_stream(parts))
         }
         Fault::WrongShape => {
             json_response(StatusCode::OK, r#"{"status":"success","data":{"resultType":"vector","result":{}}}"#.into())
