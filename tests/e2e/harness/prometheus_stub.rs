@@ -156,9 +156,10 @@ async fn bad_response(fault: Fault, right: String) -> Response {
             json_response(StatusCode::OK, right)
         }
         Fault::Huge => {
-            let elements = (0_u64..).map(|number| match number {
+            let long = "x".repeat(100_000);
+            let elements = (0_u64..).map(move |number| match number {
                 0 => r#"{"status":"success","data":{"resultType":"vector","result":["#.to_owned(),
-                _ => format!(r#"{{"metric":{{"number":"{number}"}},"value":[1,"1"]}},"#),
+                _ => format!(r#"{{"metric":{{"number":"{number}","long":"{long}"}},"value":[1,"1"]}},"#),
             });
             let elements = stream::iter(elements.map(|text| Ok::<_, Infallible>(Bytes::from(text))));
             Response::new(Body::from_stream(elements))
