@@ -182,9 +182,11 @@ impl Run<'_> {
             if !outcome.alerts.is_empty() {
                 self.around.sink.tell(outcome.alerts);
             }
-            if !outcome.samples.is_empty() {
-                self.samples += outcome.samples.len();
-                self.tickets.insert(outcome.rule, self.around.store.append(outcome.samples));
+            self.samples += outcome.samples.len();
+            let mut written = outcome.samples;
+            written.extend(outcome.markers);
+            if !written.is_empty() {
+                self.tickets.insert(outcome.rule, self.around.store.append(written));
             }
         }
         let markers = self.evaluation().take_markers();
