@@ -20,6 +20,3 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod wire;
-
-#[cfg(test)]
-mod test_peers;

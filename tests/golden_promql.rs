@@ -2,6 +2,8 @@
 //!
 //! Numbers of known differences are pinned: they may shrink, and then the pin follows.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the tallies are worth reading")]
+
 use std::collections::BTreeMap;
 
 use bellwether::promql::{Features, parse, parse_with};
@@ -18,6 +20,23 @@ fn golden(name: &str) -> Option<Vec<Value>> {
 
 const EVERYTHING: Features = Features { experimental_functions: true, fill_modifiers: true };
 
+/// What Prometheus takes with its default features and we do not: strings that hold bytes which are not UTF-8, and an
+/// offset in parentheses. Sorted.
+const NOT_UNDERSTOOD_YET: &[&str] = &[
+    r#""\a\b\f\n\r\t\v\\\" - \xFF\377\u1234\U00010111\U0001011111☺""#,
+    r#""\xff""#,
+    r"'\a\b\f\n\r\t\v\\\' - \xFF\377\u1234\U00010111\U0001011111☺'",
+    r#"count_values("a\xc5z", version)"#,
+    "foo offset +(5)",
+    "foo offset -(1h)",
+    "foo offset -(5)",
+    r#"label_replace(testmetric, "\xff", "", "src", "(.*)")"#,
+];
+
+/// Duration expressions and `anchored` and `smoothed` selectors, which are experimental and not understood yet.
+const EXPERIMENTS_REFUSED: usize = 265;
+const MUTANTS_REFUSED: usize = 68;
+
 #[derive(Default)]
 struct Tally {
     agreed_valid: usize,
@@ -30,7 +49,8 @@ struct Tally {
 
 fn tally(cases: &[Value], valid: &str, features: Features) -> Tally {
     let mut tally = Tally::default();
-    for case in cases {
+    // Broken UTF-8 cannot be written down in JSON.
+    for case in cases.iter().filter(|case| case["error"] != "invalid UTF-8 rune") {
         let expr = case["expr"].as_str().expect("`expr` is a text");
         let is_valid = case[valid].as_bool().expect("a verdict");
         match parse_with(expr, features) {
@@ -82,7 +102,14 @@ fn expressions_read_as_prometheus_reads_them() {
     plain.report("default features");
     assert_eq!(plain.other_text, [""; 0]);
     assert_eq!(plain.wrongly_accepted, [""; 0]);
-    assert!(plain.wrongly_refused.len() <= 20, "{:#?}", plain.wrongly_refused);
+    let mut refused: Vec<&str> = plain
+        .wrongly_refused
+        .iter()
+        .map(|line| line.split("   [").next().expect("split gives one part at least"))
+        .collect();
+    refused.sort_unstable();
+    refused.dedup();
+    assert_eq!(refused, NOT_UNDERSTOOD_YET);
 }
 
 #[test]
@@ -92,6 +119,7 @@ fn experimental_functions_read_as_prometheus_reads_them() {
     all.report("every feature");
     assert_eq!(all.other_text, [""; 0]);
     assert_eq!(all.wrongly_accepted, [""; 0]);
+    assert_eq!(all.wrongly_refused.len(), EXPERIMENTS_REFUSED);
 }
 
 #[test]
@@ -101,7 +129,7 @@ fn damaged_expressions_are_refused_as_prometheus_refuses_them() {
     all.report("mutants");
     assert_eq!(all.other_text, [""; 0]);
     assert_eq!(all.wrongly_accepted, [""; 0]);
-    assert!(all.wrongly_refused.len() <= 20, "{:#?}", all.wrongly_refused);
+    assert_eq!(all.wrongly_refused.len(), MUTANTS_REFUSED);
 }
 
 #[test]

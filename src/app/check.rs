@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::AppOptions;
-use crate::config::{Config, LoadError, LoadOptions, load};
+use crate::config::{Config, LoadError, LoadOptions, current_digest, load};
 use crate::diagnostic::{Finding, SourceText};
 use crate::rules::{self, Group, Options};
 
@@ -42,6 +42,13 @@ pub fn check(options: &AppOptions) -> Result<Checked, Vec<Finding>> {
     }
     findings.extend(unseen_results(&loaded.config, &groups));
     Ok(Checked { config: loaded.config, groups, findings, rule_files: loaded.rule_sources.len() })
+}
+
+/// Of the content of all files as they are now, good or bad.
+pub(super) fn digest(options: &AppOptions) -> [u8; 32] {
+    let environment = |name: &str| std::env::var(name).ok();
+    let load_options = LoadOptions { environment: &environment, flags: options.flags.clone() };
+    current_digest(options.config_file.as_deref(), &load_options)
 }
 
 /// Every file, on all cores, in the order given.

@@ -31,6 +31,7 @@ use crate::sources::Source;
 use crate::store::RemoteWriters;
 use crate::telemetry::Telemetry;
 
+use check::digest;
 pub use check::{Checked, check};
 pub use options::{AppOptions, ExternalUrl};
 pub use stop::StopSummary;
@@ -104,6 +105,8 @@ impl App {
     /// `run`. Must be called within a tokio runtime.
     pub async fn build(options: AppOptions, clock: Arc<dyn Clock>) -> Result<App, BuildError> {
         let other = |error: &dyn std::fmt::Display| BuildError::Other(error.to_string());
+        // Before the files are read: what changes in between counts as changed.
+        let digest = digest(&options);
         let checked = check(&options).map_err(BuildError::Faulty)?;
         if checked.config.sources.is_empty() {
             return Err(BuildError::NoSource);
@@ -159,6 +162,7 @@ impl App {
             ruler,
             telemetry,
         });
+        shared.last_reload.lock().digest = Some(digest);
         let http_metrics = HttpMetrics::new(shared.telemetry.registry());
         log_findings(&checked.findings);
         shared.put_in_place(checked).await.map_err(BuildError::Other)?;

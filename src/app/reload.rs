@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
-use super::{Checked, Current, Shared, check, log_findings};
-use crate::config::{Config, LoadOptions, SourceConfig, SourceKind, current_digest};
+use super::{Checked, Current, Shared, check, digest, log_findings};
+use crate::config::{Config, SourceConfig, SourceKind};
 use crate::diagnostic::Finding;
 use crate::evaluation::{GeneratorUrl, Settings};
 use crate::notify::NotifySettings;
@@ -27,7 +27,7 @@ impl Shared {
         info!(why, "loading the configuration");
         let shared = self.clone();
         let checked = tokio::task::spawn_blocking(move || {
-            shared.last_reload.lock().digest = Some(shared.digest());
+            shared.last_reload.lock().digest = Some(digest(&shared.options));
             check(&shared.options)
         });
         let checked = match checked.await {
@@ -139,13 +139,6 @@ impl Shared {
             grace_period: options.for_grace_period,
         }
     }
-
-    /// Of the files as they are now.
-    fn digest(&self) -> [u8; 32] {
-        let environment = |name: &str| std::env::var(name).ok();
-        let options = LoadOptions { environment: &environment, flags: self.options.flags.clone() };
-        current_digest(self.options.config_file.as_deref(), &options)
-    }
 }
 
 fn notify_settings(config: &Config) -> NotifySettings {
@@ -164,7 +157,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let looking = shared.clone();
-        let Ok(now) = tokio::task::spawn_blocking(move || looking.digest()).await else { continue };
+        let Ok(now) = tokio::task::spawn_blocking(move || digest(&looking.options)).await else { continue };
         let before = shared.last_reload.lock().digest.replace(now);
         if before.is_some_and(|before| before != now) {
             // A refusal is logged, counted and shown by `reload` itself.

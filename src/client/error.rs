@@ -67,11 +67,12 @@ impl Failure {
     }
 
     pub(super) fn of(error: &reqwest::Error) -> Failure {
-        if error.is_timeout() {
-            return Failure::Timeout;
-        }
+        // A connection that is not made in time is no connection: the peer has seen nothing.
         if error.is_connect() {
             return Failure::Connect;
+        }
+        if error.is_timeout() {
+            return Failure::Timeout;
         }
         if error.is_decode() && !is_cut(error) {
             return Failure::Malformed;

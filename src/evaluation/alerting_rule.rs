@@ -153,6 +153,9 @@ pub(crate) enum Restored {
     Known(HashMap<Labels, LastState>),
 }
 
+/// So many evaluations may pass without an answer about `ALERTS_FOR_STATE`; then what is pending counts from now.
+const RESTORE_FAILURES_MAX: u8 = 30;
+
 /// What an alerting rule writes and tells.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
@@ -218,8 +221,15 @@ pub(crate) fn apply(
     }
     absent(settings, state, &mut alerts, &seen, at, &timing, restored, &mut applied);
     state.alerts = alerts;
-    if !matches!(restored, Restored::NotKnown) {
-        state.restoring_evaluations = state.restoring_evaluations.saturating_sub(1);
+    match restored {
+        Restored::NotWanted => {}
+        Restored::Known(_) => state.restoring_evaluations = state.restoring_evaluations.saturating_sub(1),
+        Restored::NotKnown => {
+            state.restore_failures += 1;
+            if state.restore_failures >= RESTORE_FAILURES_MAX {
+                state.restoring_evaluations = 0;
+            }
+        }
     }
     Ok(applied)
 }

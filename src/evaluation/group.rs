@@ -1,6 +1,6 @@
 //! The machine: rules in order, independent ones together, timestamps together where that changes nothing.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::alerting_rule::{self, Elements, Restored};
@@ -44,7 +44,7 @@ pub struct GroupEvaluation {
     batches: VecDeque<Arc<[Timestamp]>>,
     times: Arc<[Timestamp]>,
     progress: Vec<Progress>,
-    /// Markers of the batch so far: they go out at its end, when it is known what no other rule writes.
+    /// Markers of the batch so far whose series another rule may write: they go out at its end, when that is known.
     ended: Vec<TimedSample>,
     asks: Vec<Ask>,
     outcomes: Vec<RuleOutcome>,
@@ -107,7 +107,7 @@ impl GroupEvaluation {
         std::mem::take(&mut self.outcomes)
     }
 
-    /// Staleness markers of series that ended.
+    /// Staleness markers of series that ended, but for those that stand in an outcome.
     pub fn take_markers(&mut self) -> Vec<TimedSample> {
         std::mem::take(&mut self.markers)
     }
@@ -262,7 +262,7 @@ impl GroupEvaluation {
             match applied {
                 Ok((samples, markers)) => {
                     outcome.samples = samples;
-                    self.ended.extend(markers);
+                    self.end_series(&mut outcome, markers);
                 }
                 Err(error) => outcome.error = Some(error),
             }
@@ -290,11 +290,24 @@ impl GroupEvaluation {
                 Ok(applied) => {
                     outcome.samples = applied.samples;
                     outcome.alerts = applied.alerts;
-                    self.ended.extend(applied.markers);
+                    self.end_series(&mut outcome, applied.markers);
                 }
                 Err(error) => outcome.error = Some(error),
             }
             self.done(index, outcome);
+        }
+    }
+
+    /// A later rule must see at this very timestamp that a series has ended. So its marker waits for the end of the batch
+    /// only where another rule may write the same series.
+    fn end_series(&mut self, outcome: &mut RuleOutcome, markers: Vec<TimedSample>) {
+        let rules = &self.group.rules;
+        let name = &rules[outcome.rule].name;
+        let shares_name = || rules.iter().filter(|rule| rule.name == *name).nth(1).is_some();
+        if !markers.is_empty() && shares_name() {
+            self.ended.extend(markers);
+        } else {
+            outcome.markers = markers;
         }
     }
 
@@ -344,6 +357,8 @@ fn whole(answer: Answer, expected: usize) -> Answer {
 
 fn restored(answer: &Answer, settings: &Settings) -> Restored {
     match answer {
+        // A source that refuses the question has no memory to restore from.
+        Answer::Unknown(error) if error.kind == SourceErrorKind::Rejected => Restored::Known(HashMap::new()),
         Answer::Unknown(_) => Restored::NotKnown,
         Answer::Known(values) => {
             let added = [&settings.external_labels, &settings.source_labels];

@@ -5,7 +5,7 @@
 //! ```text
 //! let mut evaluation = GroupEvaluation::new(group, settings, state, &[at]);
 //! loop {
-//!     for outcome in evaluation.take_outcomes() { store(outcome.samples); tell(outcome.alerts) }
+//!     for outcome in evaluation.take_outcomes() { store(outcome.samples, outcome.markers); tell(outcome.alerts) }
 //!     store(evaluation.take_markers());
 //!     for ask in evaluation.take_asks() { start asking; when there is an answer: evaluation.supply(ask, answer) }
 //!     // until nothing is asked any more

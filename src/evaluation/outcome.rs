@@ -11,6 +11,8 @@ pub struct RuleOutcome {
     pub at: Timestamp,
     /// To be written.
     pub samples: Vec<TimedSample>,
+    /// To be written with them: staleness markers of series that ended and that no other rule of the group can write.
+    pub markers: Vec<TimedSample>,
     /// To be told: only what changed.
     pub alerts: Vec<Alert>,
     /// Why it failed. Then nothing is written and nothing told, and what was known stays as it was.
@@ -30,6 +32,7 @@ impl RuleOutcome {
             rule,
             at,
             samples: Vec::new(),
+            markers: Vec::new(),
             alerts: Vec::new(),
             error: None,
             annotations: Annotations::default(),

@@ -33,6 +33,8 @@ pub struct RuleState {
     /// Of a recording rule: the series its last successful evaluation gave.
     pub returned: HashSet<Labels, FixedState>,
     pub(crate) restoring_evaluations: u8,
+    /// Evaluations in which the source did not say what is to be restored.
+    pub(crate) restore_failures: u8,
 }
 
 /// How the last evaluation of a rule went.

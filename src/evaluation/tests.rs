@@ -109,6 +109,7 @@ fn evaluate(group: &Group, settings: &Settings, state: GroupState, at: i64, worl
     loop {
         for outcome in evaluation.take_outcomes() {
             seen.samples.extend(outcome.samples.iter().map(sample_text));
+            seen.markers.extend(outcome.markers.iter().map(sample_text));
             seen.alerts.extend(outcome.alerts.iter().map(alert_text));
             seen.errors.extend(outcome.error.map(|error| error.to_string()));
         }
@@ -246,6 +247,23 @@ fn recorded_series_take_the_rules_labels_and_end_with_a_marker() {
 }
 
 #[test]
+fn a_rule_is_asked_about_when_the_end_of_what_it_reads_is_written() {
+    let group = group(vec![recording("r", "x", &[]), recording("reader", "r", &[])]);
+    assert_eq!(group.dependencies.reads(1), [0]);
+    let settings = settings();
+    let state = GroupState::new(&group, &settings, false);
+    let (state, _) = evaluate(&group, &settings, state, 0, &[("x", &[("job=a", 1.0)]), ("r", &[])]);
+    let at = Timestamp::from_seconds(60);
+    let mut evaluation = GroupEvaluation::new(Arc::new(group), Arc::new(settings), state, &[at]);
+    let ask = evaluation.take_asks().remove(0);
+    evaluation.supply(ask, Answer::Known(vec![(vector(&[]), Annotations::default())]));
+    let outcomes = evaluation.take_outcomes();
+    let markers: Vec<String> = outcomes[0].markers.iter().map(sample_text).collect();
+    assert_eq!(markers, [r#"{__name__="r", job="a"} stale @60"#]);
+    assert_eq!(evaluation.take_asks()[0].after, [0]);
+}
+
+#[test]
 fn what_another_rule_of_the_group_writes_gets_no_marker() {
     let group = group(vec![recording("r", "x", &[]), recording("r", "y", &[])]);
     let settings = settings();
@@ -355,7 +373,7 @@ fn many_timestamps_give_what_one_after_another_gives() {
                 GroupEvaluation::new(Arc::new(group.clone()), Arc::new(settings.clone()), state, batch);
             loop {
                 for outcome in evaluation.take_outcomes() {
-                    samples.extend(outcome.samples.iter().map(sample_text));
+                    samples.extend(outcome.samples.iter().chain(&outcome.markers).map(sample_text));
                     alerts.extend(outcome.alerts.iter().map(alert_text));
                 }
                 samples.extend(evaluation.take_markers().iter().map(sample_text));

@@ -121,3 +121,32 @@ impl fmt::Debug for Matcher {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matchers_match_as_prometheus_matches() {
+        let labels = Labels::from_pairs([("job", "api"), ("text", "a\nb")]);
+        for (op, name, value, matches, printed) in [
+            (MatchOp::Equal, "job", "api", true, r#"job="api""#),
+            (MatchOp::Equal, "none", "", true, r#"none="""#),
+            (MatchOp::NotEqual, "job", "", true, r#"job!="""#),
+            (MatchOp::NotEqual, "none", "x", true, r#"none!="x""#),
+            (MatchOp::Regex, "job", "ap", false, r#"job=~"ap""#),
+            (MatchOp::Regex, "job", "ap.", true, r#"job=~"ap.""#),
+            (MatchOp::Regex, "text", "a.b", true, r#"text=~"a.b""#),
+            (MatchOp::Regex, "none", ".+", false, r#"none=~".+""#),
+            (MatchOp::NotRegex, "job", "web|api", false, r#"job!~"web|api""#),
+            (MatchOp::NotRegex, "a.b", "\"\\d", true, r#""a.b"!~"\"\\d""#),
+        ] {
+            let matcher = Matcher::new(op, name, value).unwrap();
+            assert_eq!(matcher.matches_labels(&labels), matches, "{matcher}");
+            assert_eq!(matcher.to_string(), printed);
+        }
+        assert!(Matcher::new(MatchOp::Regex, "a", "(").is_err());
+        let one_of = Matcher::new(MatchOp::Regex, "a", "y|(x|z)1?").unwrap();
+        assert_eq!(one_of.texts(), Some(vec!["x", "x1", "y", "z", "z1"]));
+    }
+}

@@ -1,5 +1,6 @@
 //! The room's door: takes what evaluation tells, and keeps a loop running per Alertmanager.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub struct NotifyOptions {
     /// How long an Alertmanager that left the configuration is still sent what it has not been told.
     pub removed_drain: Duration,
     pub client: ClientOptions,
-    /// Of the jitter in pauses.
+    /// Of the jitter in pauses. Replicas need different ones, or they come back to an Alertmanager all at once.
     pub seed: u64,
 }
 
@@ -125,8 +126,10 @@ struct Shared {
 /// What was told and is not routed yet: the newest state per alert, in the order in which they were first told.
 #[derive(Default)]
 struct Intake {
-    alerts: Vec<Alert>,
+    alerts: VecDeque<Alert>,
+    /// Of each alert, counted from the first one ever taken.
     position: HashMap<AlertKey, usize>,
+    taken: usize,
 }
 
 struct State {
@@ -229,8 +232,8 @@ impl Notifier {
 
     /// Delivers what is owed, within this time, and ends. What is told after this is lost.
     pub async fn drain(&self, within: Duration) -> DrainReport {
-        self.shared.take_in();
         self.stop.cancel();
+        self.shared.take_in();
         let until = Instant::now() + within;
         let (running, leaving) = {
             let mut state = self.shared.state.lock();
@@ -261,16 +264,7 @@ impl Sink for Notifier {
             return;
         }
         let mut intake = self.shared.intake.lock();
-        for alert in alerts {
-            match intake.position.get(&alert.key).copied() {
-                Some(position) => intake.alerts[position] = alert,
-                None => {
-                    let position = intake.alerts.len();
-                    intake.position.insert(alert.key, position);
-                    intake.alerts.push(alert);
-                }
-            }
-        }
+        alerts.into_iter().for_each(|alert| intake.put(alert));
         drop(intake);
         self.shared.told.notify_one();
     }
@@ -292,10 +286,7 @@ impl Shared {
     async fn route(&self) {
         loop {
             self.told.notified().await;
-            let alerts = self.intake.lock().take();
-            let mut alerts = alerts.into_iter().peekable();
-            while alerts.peek().is_some() {
-                self.state.lock().tell(alerts.by_ref().take(ROUTED_AT_ONCE), &*self.clock);
+            while self.take_some() {
                 tokio::task::yield_now().await;
             }
         }
@@ -303,8 +294,16 @@ impl Shared {
 
     /// What `route` would do, now.
     fn take_in(&self) {
-        let alerts = self.intake.lock().take();
-        self.state.lock().tell(alerts.into_iter(), &*self.clock);
+        while self.take_some() {}
+    }
+
+    /// The state is locked before anything is taken: what two callers take is routed in the order in which it was told.
+    fn take_some(&self) -> bool {
+        let mut state = self.state.lock();
+        let alerts = self.intake.lock().take(ROUTED_AT_ONCE);
+        let some = !alerts.is_empty();
+        state.tell(alerts.into_iter(), &*self.clock);
+        some
     }
 
     /// One client per block; that of an equal block stays, with its connections and tokens.
@@ -388,9 +387,23 @@ fn match_up(before: &[Option<Running>], wanted: &[Wanted], settings: &NotifySett
 }
 
 impl Intake {
-    fn take(&mut self) -> Vec<Alert> {
-        self.position.clear();
-        std::mem::take(&mut self.alerts)
+    fn put(&mut self, alert: Alert) {
+        match self.position.get(&alert.key) {
+            Some(position) => self.alerts[position - self.taken] = alert,
+            None => {
+                self.position.insert(alert.key, self.taken + self.alerts.len());
+                self.alerts.push_back(alert);
+            }
+        }
+    }
+
+    fn take(&mut self, alerts_max: usize) -> Vec<Alert> {
+        let alerts: Vec<Alert> = self.alerts.drain(..alerts_max.min(self.alerts.len())).collect();
+        self.taken += alerts.len();
+        for alert in &alerts {
+            self.position.remove(&alert.key);
+        }
+        alerts
     }
 }
 
@@ -439,5 +452,30 @@ impl State {
             alertmanager.outbox.lock().reroute(lane.merge.all().map(Arc::new), produces, at);
             alertmanager.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::testing::{firing, resolved};
+
+    #[test]
+    fn the_intake_holds_the_newest_state_of_each_alert_in_the_order_told() {
+        let mut intake = Intake::default();
+        let mut shown = Vec::new();
+        for (told, take) in [
+            (vec![firing(1, 0), firing(2, 0), firing(3, 0)], 2),
+            (vec![resolved(3, 0, 5), firing(1, 7), resolved(1, 7, 8)], 1),
+            (vec![firing(2, 9)], 9),
+        ] {
+            told.into_iter().for_each(|alert| intake.put(alert));
+            shown.push(intake.take(take));
+        }
+        assert_eq!(
+            shown,
+            [vec![firing(1, 0), firing(2, 0)], vec![resolved(3, 0, 5)], vec![resolved(1, 7, 8), firing(2, 9)]]
+        );
+        assert!(intake.position.is_empty());
     }
 }

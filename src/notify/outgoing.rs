@@ -169,6 +169,10 @@ fn combined(labels: &Labels, origins: &[Arc<Alert>]) -> Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::notify::testing::{at, firing, resolved};
 
@@ -203,5 +207,29 @@ mod tests {
             merge.forget(firing(rule, 0).key);
         }
         assert_eq!(merge.all().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_set_fires_exactly_while_one_of_its_alerts_does(
+            told in prop::collection::vec((0..6_u64, any::<bool>()), 1..40),
+        ) {
+            let mut merge = Merge::default();
+            let mut fires = BTreeMap::new();
+            for (time, (rule, firing_now)) in (10..).zip(told) {
+                let alert = if firing_now { firing(rule, time) } else { resolved(rule, 1, time) };
+                // Rules 0 to 2 share a label set, as do 3 to 5.
+                let shared = Labels::from_pairs([("alertname", if rule < 3 { "a" } else { "b" })]);
+                let seen = merge.tell(&Arc::new(alert), |_| Some(shared.clone())).unwrap();
+                fires.insert(rule, firing_now);
+                let any_fires = fires.iter().any(|(other, fires)| (*other < 3) == (rule < 3) && *fires);
+                prop_assert_eq!(seen.is_firing(), any_fires);
+                prop_assert_eq!(seen.labels, shared);
+            }
+            for rule in fires.into_keys() {
+                merge.forget(firing(rule, 0).key);
+            }
+            prop_assert!(merge.origins.is_empty() && merge.routed.is_empty());
+        }
     }
 }

@@ -12,8 +12,7 @@ use super::functions::{Function, Optional};
 use super::literal;
 use super::prepare::{Literal, Operator, Prepared};
 use super::tree::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Expr, Group, Grouping, Matching, Modifiers, Subquery, ValueType,
-    VectorSelector,
+    Aggregate, AggregateOp, At, Binary, Expr, Group, Grouping, Matching, Modifiers, Subquery, ValueType, VectorSelector,
 };
 use crate::model::{METRIC_NAME, Matcher, quote};
 
@@ -38,8 +37,10 @@ impl Converter<'_> {
         match expr {
             theirs::Expr::Aggregate(aggregate) => self.aggregate(aggregate),
             theirs::Expr::Unary(unary) => {
-                let expr = self.expr(&unary.expr)?;
-                signed(true, expr)
+                let Some(Operator::Sign { minus }) = self.operators.next().copied() else {
+                    return Err(MISFIT.to_owned());
+                };
+                signed(minus, self.expr(&unary.expr)?)
             }
             theirs::Expr::Binary(binary) => self.binary(binary),
             theirs::Expr::Paren(paren) => Ok(Expr::Paren(Box::new(self.expr(&paren.expr)?))),
@@ -69,10 +70,6 @@ impl Converter<'_> {
     }
 
     fn number(&self, number: f64) -> Converted<Expr> {
-        if number == 0.0 {
-            // The left side of what stands for a unary plus.
-            return Ok(Expr::Number { value: 0.0, as_duration: false });
-        }
         let (value, as_duration) = self.value(number)?;
         Ok(Expr::Number { value, as_duration })
     }
@@ -193,14 +190,13 @@ impl Converter<'_> {
 
     fn binary(&mut self, binary: &theirs::BinaryExpr) -> Converted<Expr> {
         let lhs = self.expr(&binary.lhs)?;
-        let op = *self.operators.next().ok_or_else(|| MISFIT.to_owned())?;
-        let rhs = self.expr(&binary.rhs)?;
-        let Operator::Binary(op) = op else {
-            return signed(false, rhs);
+        let Some(Operator::Binary(op)) = self.operators.next().copied() else {
+            return Err(MISFIT.to_owned());
         };
+        let rhs = self.expr(&binary.rhs)?;
         let (return_bool, matching) = match &binary.modifier {
             None => (false, no_matching()),
-            Some(modifier) => (modifier.return_bool, self.matching(modifier)?),
+            Some(modifier) => (modifier.return_bool && op.is_comparison(), self.matching(modifier)?),
         };
         let mut binary = Binary { op, lhs, rhs, return_bool, matching: Some(matching) };
         check_binary(&binary)?;
@@ -249,15 +245,14 @@ fn signed(minus: bool, expr: Expr) -> Converted<Expr> {
 }
 
 fn check_names(name: Option<&str>, matchers: &[Matcher]) -> Converted<()> {
-    let mut found = name;
-    for matcher in matchers.iter().filter(|matcher| matcher.name() == METRIC_NAME) {
-        if let Some(found) = found {
-            let (first, second) = (quote(found), quote(matcher.value()));
-            return Err(format!("metric name must not be set twice: {first} or {second}"));
+    let twice = matchers.iter().find(|matcher| matcher.name() == METRIC_NAME);
+    match (name, twice) {
+        (Some(first), Some(second)) => {
+            let (first, second) = (quote(first), quote(second.value()));
+            Err(format!("metric name must not be set twice: {first} or {second}"))
         }
-        found = Some(matcher.value());
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn expect_type(expr: &Expr, expected: ValueType, context: impl Fn() -> String) -> Converted<()> {
@@ -311,9 +306,6 @@ fn check_binary(binary: &Binary) -> Converted<()> {
     let matching = binary.matching.as_ref();
     let grouped = matching.is_some_and(|matching| matching.group != Group::None);
     let filled = matching.is_some_and(|matching| matching.fill_left.or(matching.fill_right).is_some());
-    if return_bool && !op.is_comparison() {
-        return Err("bool modifier can only be used on comparison operators".to_owned());
-    }
     if op.is_comparison() && !return_bool && (lhs, rhs) == (ValueType::Scalar, ValueType::Scalar) {
         return Err("comparisons between scalars must use BOOL modifier".to_owned());
     }
@@ -342,9 +334,6 @@ fn check_binary(binary: &Binary) -> Converted<()> {
     }
     if op.is_set() && filled {
         return Err(format!("filling in missing series not allowed for set operators, got {}", quote(op.as_str())));
-    }
-    if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) && lhs == ValueType::Scalar && rhs == ValueType::Scalar {
-        return Ok(());
     }
     Ok(())
 }

@@ -42,18 +42,21 @@ const MARKS: &[&str] = &[
     "{", "}", "[", "]", ":",
 ];
 
-/// All tokens of a text, at most `tokens_max`.
-pub(super) fn tokens(text: &str, tokens_max: usize) -> Result<Vec<Token<'_>>, ParseError> {
+/// The tokens of a text, at most `tokens_max`, up to the first fault; and that fault.
+pub(super) fn tokens(text: &str, tokens_max: usize) -> (Vec<Token<'_>>, Option<ParseError>) {
     let mut lexer = Lexer { text, at: 0, parens: 0, brace: None, bracket: None };
     let mut tokens: Vec<Token<'_>> = Vec::new();
-    while let Some(token) = lexer.next()? {
-        if tokens.len() == tokens_max {
-            let message = format!("expression is too long: more than {tokens_max} tokens");
-            return Err(ParseError { message, span: token.span() });
+    loop {
+        match lexer.next() {
+            Ok(Some(token)) if tokens.len() == tokens_max => {
+                let message = format!("expression is too long: more than {tokens_max} tokens");
+                return (tokens, Some(ParseError { message, span: token.span() }));
+            }
+            Ok(Some(token)) => tokens.push(token),
+            Ok(None) => return (tokens, None),
+            Err(fault) => return (tokens, Some(fault)),
         }
-        tokens.push(token);
     }
-    Ok(tokens)
 }
 
 struct Lexer<'t> {
@@ -208,13 +211,10 @@ impl<'t> Lexer<'t> {
             self.at += length;
             return Ok(Kind::Number);
         }
-        if let Some(length) = duration_len(rest) {
-            self.at += length;
+        let (length, fits) = duration_len(rest, length);
+        self.at += length;
+        if fits {
             return Ok(Kind::Duration);
-        }
-        self.at += (length + 1).min(rest.len());
-        while !self.text.is_char_boundary(self.at) {
-            self.at += 1;
         }
         let text = &self.text[start..self.at];
         self.fault(format!("bad number or duration syntax: {}", crate::model::quote(text)), start)
@@ -243,24 +243,27 @@ fn number_len(text: &str) -> usize {
     at
 }
 
-/// Digits and units, `y` only as the first; what follows must be no letter or digit.
-fn duration_len(text: &str) -> Option<usize> {
+/// How far a duration goes whose first number ends at `at`, and whether it ends well. Loose, as Prometheus reads it: what
+/// is no duration after all is refused when its value is wanted.
+fn duration_len(text: &str, mut at: usize) -> (usize, bool) {
     let bytes = text.as_bytes();
-    let mut at = 0;
+    let is_unit = |at: usize, units: &[u8]| bytes.get(at).is_some_and(|byte| units.contains(byte));
+    let mut units: &[u8] = b"smhdwy";
     loop {
+        if !is_unit(at, units) {
+            return (at, false);
+        }
+        at += 1;
+        at += usize::from(is_unit(at, b"s"));
         let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
             break;
         }
         at += digits;
-        match bytes.get(at)? {
-            b'm' if bytes.get(at + 1) == Some(&b's') => at += 2,
-            b's' | b'm' | b'h' | b'd' | b'w' | b'y' => at += 1,
-            _ => return None,
-        }
+        units = b"smhdw";
     }
-    let goes_on = text[at..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    (at > 0 && !goes_on).then_some(at)
+    let goes_on = bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    (at + usize::from(goes_on), !goes_on)
 }
 
 /// A character as Go's `%q` shows it.

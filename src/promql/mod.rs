@@ -116,3 +116,156 @@ fn in_prometheus_words(message: &str) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn expressions_print_in_canonical_form() {
+        for (text, normalised) in [
+            ("name {b='2', a =~ \"x\"} # why", r#"name{a=~"x",b="2"}"#),
+            (r#"{__name__="a"}"#, r#"{__name__="a"}"#),
+            (r#"{"a.b","x.y"="z"}"#, r#"{"x.y"="z",__name__="a.b"}"#),
+            ("x{}", "x"),
+            ("{a=~`\\d+`}", r#"{a=~"\\d+"}"#),
+            (r#"{a=~"[[]|\\Qx.y\\E"}"#, r#"{a=~"[[]|\\Qx.y\\E"}"#),
+            ("SUM(x) BY (b, a)", "sum by (b, a) (x)"),
+            ("sum by () (x) + sum without () (x)", "sum(x) + sum without () (x)"),
+            ("sum by (a:b, \"c d\", on) (x)", "sum by (\"a:b\", \"c d\", on) (x)"),
+            ("topk(5,x)", "topk(5, x)"),
+            ("a - on(b) group_left(x) c", "a - on (b) group_left (x) c"),
+            ("a - ignoring() c * on() d", "a - c * on () d"),
+            ("a / on(b) group_right c", "a / on (b) group_right () c"),
+            ("up > bool 0", "up > bool 0"),
+            ("x[300s]", "x[5m]"),
+            ("x[+.5] offset 1w", "x[500ms] offset 1w"),
+            ("rate(x[5m])[1h:300]", "rate(x[5m])[1h:5m]"),
+            ("x[1h:] offset -7m @ -10", "x[1h:] @ -10.000 offset -7m"),
+            ("x @ end() offset 0", "x @ end()"),
+            ("1e3 + 0x10 - 1_000 * 017", "1000 + 16 - 1000 * 15"),
+            ("-inf + +NaN", "-Inf + NaN"),
+            ("- 1h * 2", "-1h * 2"),
+            ("-1 ^ 2 + - -3", "-1 ^ 2 + 3"),
+            ("+x * +(-y)", "+x * +(-y)"),
+            ("x </ 3 > 2", "x </ 3 > 2"),
+            ("anchored + smoothed / and", "anchored + smoothed / and"),
+            (":x + x:y", ":x + x:y"),
+            ("'a\\'\\x41\\u00e9\\n'", "\"a'Aé\\n\""),
+            ("1 + on() 2", "1 + 2"),
+            ("time() - pi( )", "time() - pi()"),
+        ] {
+            let parsed = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(&**parsed.normalised(), normalised, "{text}");
+            assert_eq!(&**parsed.text(), text);
+        }
+    }
+
+    #[test]
+    fn faults_are_told_with_their_place() {
+        for (text, message, guilty) in [
+            ("", "no expression found in input", ""),
+            ("sum(rate(x[5m])", "unclosed left parenthesis", ""),
+            ("x y", "unexpected identifier \"y\"", "y"),
+            ("x > ", "unexpected end of input", ""),
+            ("raet(x[5m])", "unknown function with name \"raet\"", "raet"),
+            ("x{a=\"b\" or c=\"d\"}", "unexpected identifier \"or\" in label matching, expected \",\" or \"}\"", "or"),
+            ("x{a=~\"[\"}", "error parsing regexp: missing closing ]: `[`", "\"[\""),
+            ("x[0]", "duration must be greater than 0", "0"),
+            ("x[1e40]", "duration out of range", "1e40"),
+            ("x[300y]", "duration out of range", "300y"),
+            ("1e400", "error parsing number: strconv.ParseFloat: parsing \"1e400\": value out of range", "1e400"),
+            ("x @ 1e30", "timestamp out of bounds for @ modifier: 1000000000000000019884624838656.000000", "x @ 1e30"),
+            ("1 > 2", "comparisons between scalars must use BOOL modifier", "1 > 2"),
+            ("x + bool y", "bool modifier can only be used on comparison operators", "bool"),
+            ("1 and 2", "set operator \"and\" not allowed in binary scalar expression", "1 and 2"),
+            ("ln(-1)", "expected type instant vector in call to function \"ln\", got scalar", "ln(-1)"),
+            ("rate(x)", "expected type range vector in call to function \"rate\", got instant vector", "rate(x)"),
+            ("sum(x[5m])", "expected type instant vector in aggregation expression, got range vector", "sum(x[5m])"),
+            ("{a=\"\"}", "vector selector must contain at least one non-empty matcher", "{a=\"\"}"),
+            ("x{__name__=\"y\"}", "metric name must not be set twice: \"x\" or \"y\"", "x{__name__=\"y\"}"),
+            ("x + fill(0) y", "fill modifiers are experimental and not enabled", "fill"),
+            ("mad_over_time(x[5m])", "function \"mad_over_time\" is not enabled", "mad_over_time"),
+            ("x[5m+1m]", "experimental duration expression is not enabled", "+"),
+            ("x anchored", "anchored modifier is experimental and not enabled", "anchored"),
+            ("1.5h + 1", "unknown unit \".\" in duration \"1.5h\"", "1.5h"),
+            ("5mm", "bad number or duration syntax: \"5mm\"", "5mm"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.message, message, "{text}");
+            assert_eq!(&text[error.span.range()], guilty, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_selector_is_found_in_order() {
+        let text = r#"sum(rate(a{x="1"}[5m])) / topk(scalar(b), max_over_time(c[1h:5m])) > -(d or {__name__=~"e.*"})"#;
+        let parsed = parse(text).unwrap();
+        let found: Vec<String> = selectors(parsed.tree())
+            .iter()
+            .map(|found| format!("{:?} {:?}", found.metric_name(), found.matchers))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                r#"Some("a") [x="1", __name__="a"]"#,
+                r#"Some("b") [__name__="b"]"#,
+                r#"Some("c") [__name__="c"]"#,
+                r#"Some("d") [__name__="d"]"#,
+                r#"None [__name__=~"e.*"]"#,
+            ]
+        );
+    }
+
+    fn expression() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "1",
+            "0x1f",
+            "1h",
+            "+Inf",
+            "NaN",
+            "up",
+            "x{a=\"b\"}",
+            "{\"a.b\"}",
+            "x @ 5 offset -1m",
+            "y:z",
+            "time()",
+        ]);
+        leaf.prop_map(str::to_owned).prop_recursive(5, 24, 3, |inner| {
+            let op = prop::sample::select(BinaryOp::ALL.to_vec());
+            let modifier = prop::sample::select(vec!["", "bool", "on(a)", "ignoring(a,b)", "on(a) group_left(c)"]);
+            prop_oneof![
+                (inner.clone(), op, modifier, inner.clone())
+                    .prop_map(|(a, op, modifier, b)| format!("{a} {} {modifier} {b}", op.as_str())),
+                inner.clone().prop_map(|a| format!("({a})")),
+                inner.clone().prop_map(|a| format!("-{a}")),
+                inner.clone().prop_map(|a| format!("+ {a}")),
+                inner.clone().prop_map(|a| format!("abs({a})")),
+                inner.clone().prop_map(|a| format!("sum({a}) by (a)")),
+                inner.clone().prop_map(|a| format!("quantile without (a) (0.5, {a})")),
+                inner.clone().prop_map(|a| format!("label_replace({a}, 'a', \"$1\", `b`, '(.*)')")),
+                inner.prop_map(|a| format!("max_over_time(({a})[1h:])")),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_the_same(text in expression()) {
+            if let Ok(first) = parse(&text) {
+                let second = parse(first.normalised()).unwrap_or_else(|error| panic!("{}: {error}", first.normalised()));
+                prop_assert_eq!(first.normalised(), second.normalised());
+                prop_assert_eq!(format!("{:?}", first.tree()), format!("{:?}", second.tree()));
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "([a-z_:0-9.]{1,4}|[-+*/^%@,(){}\\[\\]<>=!~\"'`\\\\# \n\u{e9}]|sum|by|on|offset|bool|\\[5m\\]){0,20}") {
+            if let Err(error) = parse_with(&text, Features { experimental_functions: true, fill_modifiers: true }) {
+                prop_assert!(text.get(error.span.range()).is_some(), "{:?}: {:?}", text, error);
+                prop_assert!(error.message != "this expression is not understood yet", "{:?}", text);
+            }
+        }
+    }
+}

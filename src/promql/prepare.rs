@@ -41,8 +41,10 @@ pub(super) enum Literal {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operator {
     Binary(BinaryOp),
-    /// A unary plus, which is put to the crate as `0 * ...`: it would drop it otherwise.
-    Plus,
+    /// A sign that belongs to no number. All are put to the crate as `-`: it would drop a plus.
+    Sign {
+        minus: bool,
+    },
 }
 
 impl Prepared {
@@ -63,19 +65,19 @@ pub(super) fn prepare(text: &str, features: Features) -> Result<Prepared, ParseE
         let message = format!("expression is too long: more than {TEXT_BYTES_MAX} bytes");
         return Err(ParseError { message, span: whole });
     }
-    let tokens = tokens(text, TOKENS_MAX)?;
-    if tokens.is_empty() {
+    let (tokens, lexer_fault) = tokens(text, TOKENS_MAX);
+    if tokens.is_empty() && lexer_fault.is_none() {
         return Err(ParseError { message: "no expression found in input".to_owned(), span: whole });
     }
     let mut writer = Writer {
         tokens: &tokens,
         next: 0,
         end: text.len(),
+        lexer_fault,
         features,
         out: Prepared::default(),
         state: State::Start,
-        tight: false,
-        nesting: 0,
+        open: Vec::new(),
         operators: 0,
     };
     writer.out.text.reserve(text.len());
@@ -88,8 +90,9 @@ pub(super) fn prepare(text: &str, features: Features) -> Result<Prepared, ParseE
 enum State {
     /// Nothing, or an opening parenthesis.
     Start,
-    /// An operator, with its modifiers so far.
+    /// A binary operator, with its modifiers so far.
     Operator,
+    Sign,
     Comma,
     /// A name that stands before its arguments.
     Callee,
@@ -102,12 +105,13 @@ struct Writer<'t> {
     tokens: &'t [Token<'t>],
     next: usize,
     end: usize,
+    /// Why the tokens end before the text does.
+    lexer_fault: Option<ParseError>,
     features: Features,
     out: Prepared,
     state: State,
-    /// Whether the operator before binds at least as tightly as a sign, so that no sign can be put as `0 * ...`.
-    tight: bool,
-    nesting: usize,
+    /// The open parentheses; true for those that hold arguments.
+    open: Vec<bool>,
     operators: usize,
 }
 
@@ -130,7 +134,7 @@ impl<'t> Writer<'t> {
                 Kind::Mark => self.mark(token)?,
             }
         }
-        if self.after_operand() { Ok(()) } else { Err(self.end_fault("")) }
+        if self.after_operand() && self.lexer_fault.is_none() { Ok(()) } else { Err(self.end_fault("")) }
     }
 
     fn take(&mut self) -> Option<Token<'t>> {
@@ -167,7 +171,11 @@ impl<'t> Writer<'t> {
         _ = write!(self.out.text, "\"{number}\"");
     }
 
+    /// What is wrong where the tokens end too soon.
     fn end_fault(&self, context: &str) -> ParseError {
+        if let Some(fault) = &self.lexer_fault {
+            return fault.clone();
+        }
         ParseError { message: format!("unexpected end of input{context}"), span: Span::new(self.end, self.end) }
     }
 
@@ -217,7 +225,10 @@ impl<'t> Writer<'t> {
         let before_parens = self.peek_is("(");
         let is_operator = self.state == State::Operator;
         match &*word {
-            "bool" if is_operator => self.put("bool"),
+            "bool" if is_operator => match self.out.operators.last() {
+                Some(Operator::Binary(op)) if op.is_comparison() => self.put("bool"),
+                _ => return Err(fault("bool modifier can only be used on comparison operators".to_owned(), token)),
+            },
             "on" | "ignoring" if is_operator => {
                 self.put(&word);
                 self.labels()?;
@@ -373,7 +384,6 @@ impl<'t> Writer<'t> {
             let token = self.take().ok_or_else(|| self.end_fault(IN))?;
             let name = match token.kind {
                 Kind::Identifier | Kind::MetricIdentifier => Arc::from(token.text),
-                Kind::Number if token.text.starts_with(|c: char| c.is_alphabetic()) => Arc::from(token.text),
                 Kind::String => self.unquote(token)?,
                 _ if token.is(")") => break,
                 _ => return Err(unexpected(token, " in grouping opts, expected label")),
@@ -392,14 +402,16 @@ impl<'t> Writer<'t> {
 
     fn mark(&mut self, token: Token<'t>) -> Done {
         match token.text {
-            "(" => self.open(token),
-            ")" => self.close(token),
-            "," if self.after_operand() => {
+            "," if self.after_operand() && self.open.last() == Some(&true) => {
                 self.put(",");
                 self.state = State::Comma;
-                self.tight = false;
                 Ok(())
             }
+            _ if self.state == State::Comma && !matches!(token.text, "(" | "{" | "+" | "-") => {
+                Err(fault("trailing commas not allowed in function call args".to_owned(), token))
+            }
+            "(" => self.open(token),
+            ")" => self.close(token),
             "{" if self.state != State::Operand && self.state != State::Callee => self.matchers(),
             "[" if self.after_operand() => self.range(),
             "@" if self.after_operand() => self.at(),
@@ -415,31 +427,28 @@ impl<'t> Writer<'t> {
         if self.after_operand() {
             return Err(unexpected(token, ""));
         }
-        self.nesting += 1;
-        if self.nesting > NESTING_MAX {
+        if self.open.len() == NESTING_MAX {
             return Err(fault(format!("expression nests too deeply: more than {NESTING_MAX} parentheses"), token));
         }
         self.out.text.push('(');
-        self.state = if self.state == State::Callee && self.peek_is(")") {
-            // No arguments.
+        let is_call = self.state == State::Callee;
+        if is_call && self.peek_is(")") {
             self.next += 1;
-            self.nesting -= 1;
             self.out.text.push(')');
-            State::Operand
+            self.state = State::Operand;
         } else {
-            State::Start
-        };
-        self.tight = false;
+            self.open.push(is_call);
+            self.state = State::Start;
+        }
         Ok(())
     }
 
     fn close(&mut self, token: Token<'_>) -> Done {
         match self.state {
             State::Operand | State::Metric => {}
-            State::Comma => return Err(fault("trailing commas not allowed in function call args".to_owned(), token)),
             _ => return Err(unexpected(token, "")),
         }
-        self.nesting = self.nesting.saturating_sub(1);
+        self.open.pop();
         self.out.text.push(')');
         self.state = State::Operand;
         Ok(())
@@ -449,25 +458,31 @@ impl<'t> Writer<'t> {
         self.operator(token)?;
         self.out.operators.push(Operator::Binary(op));
         self.put(match op {
-            // Comparisons bind as they do, and the crate does not know these two.
-            BinaryOp::TrimUpper => "<",
-            BinaryOp::TrimLower => ">",
+            // The crate does not know these two. Comparisons bind as they do; `bool` makes them take scalars.
+            BinaryOp::TrimUpper => "< bool",
+            BinaryOp::TrimLower => "> bool",
             other => other.as_str(),
         });
-        self.tight = matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 | BinaryOp::Pow);
         Ok(())
     }
 
     fn sign(&mut self, token: Token<'_>) -> Done {
         self.operator(token)?;
-        if token.text == "+" && !self.tight {
-            self.out.operators.push(Operator::Plus);
-            self.put("0 *");
-        } else {
+        self.state = State::Sign;
+        if self.belongs_to_number() {
             self.put(token.text);
+        } else {
+            self.out.operators.push(Operator::Sign { minus: token.text == "-" });
+            self.put("-");
         }
-        self.tight = true;
         Ok(())
+    }
+
+    /// Whether only signs and a number follow, and the number is no base of a power, which would bind more tightly.
+    fn belongs_to_number(&self) -> bool {
+        let mut rest = self.tokens[self.next..].iter().skip_while(|token| token.is("+") || token.is("-"));
+        rest.next().is_some_and(|token| matches!(token.kind, Kind::Number | Kind::Duration))
+            && !rest.next().is_some_and(|token| token.is("^"))
     }
 
     /// `{a="b", "c d"=~"e", "metric"}`.
@@ -481,7 +496,7 @@ impl<'t> Writer<'t> {
                 break;
             }
             if !is_string && token.kind != Kind::Identifier {
-                return Err(unexpected(token, " in label matching, expected identifier or \"}\""));
+                return Err(in_braces(token, " in label matching, expected identifier or \"}\""));
             }
             let matcher = self.matcher(token)?;
             let number = self.out.keep(Literal::Matcher(matcher));
@@ -490,7 +505,7 @@ impl<'t> Writer<'t> {
             match token.text {
                 "}" => break,
                 "," => self.out.text.push(','),
-                _ => return Err(unexpected(token, " in label matching, expected \",\" or \"}\"")),
+                _ => return Err(in_braces(token, " in label matching, expected \",\" or \"}\"")),
             }
         }
         self.out.text.push('}');
@@ -510,15 +525,15 @@ impl<'t> Writer<'t> {
                 "!=" => MatchOp::NotEqual,
                 "=~" => MatchOp::Regex,
                 "!~" => MatchOp::NotRegex,
-                _ => return Err(unexpected(token, " in label matching, expected label matching operator")),
+                _ => return Err(in_braces(token, " in label matching, expected label matching operator")),
             },
-            Some(token) => return Err(unexpected(token, " in label matching, expected label matching operator")),
+            Some(token) => return Err(in_braces(token, " in label matching, expected label matching operator")),
             None => return Err(self.end_fault(" in label matching")),
         };
         self.next += 1;
         let token = self.take().ok_or_else(|| self.end_fault(" in label matching"))?;
         if token.kind != Kind::String {
-            return Err(unexpected(token, " in label matching, expected string"));
+            return Err(in_braces(token, " in label matching, expected string"));
         }
         let value = self.unquote(token)?;
         Matcher::new(op, name, value).map_err(|error| fault(error.to_string(), token))
@@ -583,16 +598,25 @@ fn in_range(token: Token<'_>, expected: &str) -> ParseError {
     unexpected(token, expected)
 }
 
+/// In braces, every word is a name.
+fn in_braces(token: Token<'_>, context: &str) -> ParseError {
+    match token.kind {
+        Kind::Identifier => fault(format!("unexpected identifier {}{context}", quote(token.text)), token),
+        _ => unexpected(token, context),
+    }
+}
+
 fn unexpected(token: Token<'_>, context: &str) -> ParseError {
     let word = token.text.to_ascii_lowercase();
     let what = match token.kind {
-        Kind::Number => format!("number {}", quote(token.text)),
-        Kind::Duration => format!("duration {}", quote(token.text)),
+        Kind::Number => format!("number {}", shortened(token.text)),
+        Kind::Duration => format!("duration {}", shortened(token.text)),
         Kind::String => format!("string {}", shortened(token.text)),
         Kind::MetricIdentifier => format!("metric identifier {}", quote(token.text)),
         Kind::Identifier if AggregateOp::named(&word).is_some() => format!("<aggr:{}>", token.text),
         Kind::Identifier if BinaryOp::named(&word).is_some() => format!("<op:{}>", token.text),
         Kind::Identifier if is_keyword(&word) => format!("<{}>", token.text),
+        Kind::Identifier if matches!(&*word, "start" | "end" | "step" | "range") => quote(token.text),
         Kind::Identifier => format!("identifier {}", quote(token.text)),
         Kind::Mark if matches!(token.text, "=~" | "!~" | "@") || BinaryOp::named(token.text).is_some() => {
             format!("<op:{}>", token.text)
@@ -617,10 +641,6 @@ fn is_keyword(word: &str) -> bool {
         "on",
         "smoothed",
         "without",
-        "start",
-        "end",
-        "step",
-        "range",
     ];
     KEYWORDS.contains(&word)
 }

@@ -1,6 +1,6 @@
 //! Prints a tree in Prometheus' canonical form.
 //!
-//! Source: Prometheus `promql/parser/printer.go`; the tables are in `spec`, "Normalised expression text".
+//! Source: Prometheus `promql/parser/printer.go`.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
@@ -12,7 +12,10 @@ use crate::model::{METRIC_NAME, MatchOp, format_duration, format_fixed, is_legac
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Expr::Number { value, as_duration: true } => f.write_str(&signed_duration((value * 1000.0).round() as i64)),
+            // Cut off where the reference cuts it off, from nanoseconds.
+            Expr::Number { value, as_duration: true } => {
+                f.write_str(&signed_duration((value * 1e9) as i64 / 1_000_000))
+            }
             Expr::Number { value, .. } => f.write_str(&format_fixed(*value)),
             Expr::Str(text) => write_quoted(f, text),
             Expr::Selector(selector) => {

@@ -15,13 +15,16 @@ use super::metrics::GroupMetrics;
 use super::{GroupPlan, GroupStatus};
 use crate::clock::Clock;
 use crate::evaluation::{Ask, GroupEvaluation, GroupState, RuleOutcome};
-use crate::model::{Answer, Timestamp};
+use crate::model::{Answer, Evaluated, Timestamp};
 use crate::notify::Sink;
 use crate::store::{Store, Ticket};
 
 /// How long a rule waits, at most, for the storage to acknowledge what it reads of its own group; never longer than half
 /// its interval.
 const VISIBILITY_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Answers from this size on are worked on away from the runtime's threads.
+const HEAVY_SAMPLES_MIN: usize = 2000;
 
 /// What the evaluations of all groups share.
 #[derive(Clone)]
@@ -60,7 +63,7 @@ pub(crate) async fn evaluate(
         around,
         metrics,
         status,
-        evaluation: GroupEvaluation::new(plan.group.clone(), plan.settings.clone(), state, &[at]),
+        evaluation: Some(GroupEvaluation::new(plan.group.clone(), plan.settings.clone(), state, &[at])),
         tickets: HashMap::new(),
         begun: HashMap::new(),
         began_at,
@@ -71,14 +74,14 @@ pub(crate) async fn evaluate(
     tokio::pin!(abandon);
     loop {
         run.hand_out();
-        waiting.extend(run.evaluation.take_asks());
+        waiting.extend(run.evaluation().take_asks());
         while let Some(permit) = run.may_ask(open.is_empty()) {
             let Some(ask) = waiting.pop_front() else { break };
             open.push(run.ask(ask, permit));
         }
         tokio::select! {
             answered = open.next() => match answered {
-                Some(answered) => run.supply(answered),
+                Some(answered) => run.supply(answered).await,
                 None => break,
             },
             () = &mut abandon => break,
@@ -88,12 +91,23 @@ pub(crate) async fn evaluate(
     run.close(begun)
 }
 
+fn samples_in(answer: &Answer) -> usize {
+    let Answer::Known(values) = answer else { return 0 };
+    let size = |value: &Evaluated| match value {
+        Evaluated::Vector(samples) => samples.len(),
+        Evaluated::Matrix(series) => series.len(),
+        Evaluated::Scalar(_) | Evaluated::String(_) => 1,
+    };
+    values.iter().map(|(value, _)| size(value)).sum()
+}
+
 struct Run<'a> {
     plan: &'a GroupPlan,
     around: &'a Surroundings,
     metrics: &'a GroupMetrics,
     status: &'a mut GroupStatus,
-    evaluation: GroupEvaluation,
+    /// Away only while `supply` works on it.
+    evaluation: Option<GroupEvaluation>,
     /// What the rules that are done have handed to the store.
     tickets: HashMap<usize, Ticket>,
     begun: HashMap<usize, Instant>,
@@ -102,6 +116,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn evaluation(&mut self) -> &mut GroupEvaluation {
+        self.evaluation.as_mut().expect("`supply` gives it back before it returns")
+    }
+
     /// `Some` if one more question may be open: the first of a group always, more while there are permits.
     fn may_ask(&self, none_open: bool) -> Option<Option<OwnedSemaphorePermit>> {
         if none_open {
@@ -129,7 +147,7 @@ impl Run<'_> {
         }
     }
 
-    fn supply(&mut self, answered: Answered) {
+    async fn supply(&mut self, answered: Answered) {
         if answered.waited_in_vain {
             self.metrics.all.visibility_timeouts.inc();
             let rule = &self.plan.group.rules[answered.ask.rule];
@@ -140,22 +158,38 @@ impl Run<'_> {
                 "the storage did not acknowledge in time what this rule reads of its own group: evaluated without it"
             );
         }
-        self.evaluation.supply(answered.ask, answered.answer);
+        let Some(mut evaluation) = self.evaluation.take() else { return };
+        if samples_in(&answered.answer) < HEAVY_SAMPLES_MIN {
+            evaluation.supply(answered.ask, answered.answer);
+            self.evaluation = Some(evaluation);
+            return;
+        }
+        // A hundred thousand templates take a while: not on a thread that others wait for.
+        let heavy = tokio::task::spawn_blocking(move || {
+            evaluation.supply(answered.ask, answered.answer);
+            evaluation
+        });
+        match heavy.await {
+            Ok(evaluation) => self.evaluation = Some(evaluation),
+            Err(fault) => std::panic::resume_unwind(fault.into_panic()),
+        }
     }
 
     /// What rules that are done have come to goes out.
     fn hand_out(&mut self) {
-        for outcome in self.evaluation.take_outcomes() {
+        for outcome in self.evaluation().take_outcomes() {
             self.observe(&outcome);
             if !outcome.alerts.is_empty() {
                 self.around.sink.tell(outcome.alerts);
             }
-            if !outcome.samples.is_empty() {
-                self.samples += outcome.samples.len();
-                self.tickets.insert(outcome.rule, self.around.store.append(outcome.samples));
+            self.samples += outcome.samples.len();
+            let mut written = outcome.samples;
+            written.extend(outcome.markers);
+            if !written.is_empty() {
+                self.tickets.insert(outcome.rule, self.around.store.append(written));
             }
         }
-        let markers = self.evaluation.take_markers();
+        let markers = self.evaluation().take_markers();
         if !markers.is_empty() {
             self.around.store.append(markers);
         }
@@ -202,7 +236,7 @@ impl Run<'_> {
         metrics.all.last_samples.with_label_values(&[metrics.label()]).set(samples);
         self.status.evaluation_time = took;
         self.status.last_evaluation = Some(self.began_at);
-        let state = self.evaluation.finish();
+        let state = self.evaluation.map(GroupEvaluation::finish).unwrap_or_default();
         self.status.take_alerts(&state);
         state
     }

@@ -133,7 +133,11 @@ impl Ruler {
                     self.start(key, plan, state);
                 }
                 None => {
-                    metrics.remove();
+                    let here = |key: &GroupKey| key.1 == *old.group.file && key.2 == *old.group.name;
+                    // Another source may still have the group: its figures stay.
+                    if !self.tasks.lock().keys().chain(wanted.keys()).any(here) {
+                        metrics.remove();
+                    }
                     self.end(&old, &state, &names, now);
                 }
             }

@@ -125,6 +125,20 @@ fn faults_of_a_rule_have_prometheus_words_and_the_place() {
 }
 
 #[test]
+fn faults_of_expressions_stand_where_they_are() {
+    for (lines, at) in [
+        ("expr: rate(up)", "5:11: group \"g\", rule 1, \"a\": could not parse expression: expected type range vector"),
+        ("expr: |\n  sum(\n    up{a=~\"(\"}\n  )", "7:15: "),
+        ("expr: >-\n  up\n\n  and up{a=~\"(\"}", "8:17: "),
+        ("expr: 'up{a=\"it''s\"} and up{a=~\"(\"}'", "5:36: "),
+        ("expr: \"up{a=\\\"b\\\"} and up{a=~\\\"(\\\"}\"", "5:34: "),
+    ] {
+        let found = errors(&one_rule(&format!("alert: a\n{lines}")), Compat::Native);
+        assert!(found.len() == 1 && found[0].starts_with(at), "{lines}: {found:?}");
+    }
+}
+
+#[test]
 fn faults_of_templates_stand_where_they_are() {
     for (lines, at) in [
         ("annotations:\n  summary: \"it\\tis {{ $labls.job }}\"", "7:"),

@@ -23,7 +23,7 @@ use crate::model::{Evaluated, SourceErrorKind, Timestamp};
 
 type Fields = BTreeMap<String, String>;
 
-pub(super) fn config(url: &str) -> SourceConfig {
+fn config(url: &str) -> SourceConfig {
     SourceConfig {
         name: "eu".to_owned(),
         kind: SourceKind::Prometheus,
@@ -37,11 +37,11 @@ pub(super) fn config(url: &str) -> SourceConfig {
     }
 }
 
-pub(super) fn source(config: &SourceConfig) -> QueryApi {
+fn source(config: &SourceConfig) -> QueryApi {
     QueryApi::new(config, &ClientOptions::default(), &Metrics::unregistered()).unwrap()
 }
 
-pub(super) async fn ask(source: &dyn Source, expr: &str, millis: &[i64]) -> Answer {
+async fn ask(source: &dyn Source, expr: &str, millis: &[i64]) -> Answer {
     ask_within(source, expr, millis, Duration::from_secs(20)).await
 }
 
@@ -51,7 +51,7 @@ async fn ask_within(source: &dyn Source, expr: &str, millis: &[i64], within: Dur
 }
 
 /// Vectors as `{labels} value`, joined; failures as `kind: message`.
-pub(super) fn show(answer: &Answer) -> String {
+fn show(answer: &Answer) -> String {
     let value = |value: &Evaluated| match value {
         Evaluated::Vector(samples) => {
             let samples = samples.iter().map(|sample| format!("{} {}", sample.labels, sample.value.as_float()));

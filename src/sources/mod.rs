@@ -12,8 +12,6 @@ mod stamp;
 
 #[cfg(test)]
 mod loopback_tests;
-#[cfg(test)]
-mod peer_tests;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;

@@ -24,7 +24,7 @@ use crate::model::{Labels, Timestamp, Value};
 use crate::relabel::{RelabelRule, RelabelSpec};
 use crate::wire::remote_write::WriteRequest;
 
-pub(super) fn config(name: &str, url: &str) -> RemoteWriteConfig {
+fn config(name: &str, url: &str) -> RemoteWriteConfig {
     RemoteWriteConfig {
         name: name.to_owned(),
         url: Url::parse(url).unwrap(),
@@ -35,21 +35,21 @@ pub(super) fn config(name: &str, url: &str) -> RemoteWriteConfig {
     }
 }
 
-pub(super) fn writers(configs: &[RemoteWriteConfig]) -> RemoteWriters {
+fn writers(configs: &[RemoteWriteConfig]) -> RemoteWriters {
     let writers = RemoteWriters::new(SystemClock::shared(), ClientOptions::default(), Metrics::unregistered());
     writers.apply(configs, &Labels::empty()).unwrap();
     writers
 }
 
-pub(super) fn soon() -> Instant {
+fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-pub(super) fn series(name: &str, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
+fn series(name: &str, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
     labelled(&Labels::from_pairs([("__name__", name)]), samples)
 }
 
-pub(super) fn labelled(labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
+fn labelled(labels: &Labels, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<TimedSample> {
     let sample = |(at, value)| TimedSample {
         labels: labels.clone(),
         at: Timestamp::from_millis(at),

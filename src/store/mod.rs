@@ -11,8 +11,6 @@ mod send;
 
 #[cfg(test)]
 mod loopback_tests;
-#[cfg(test)]
-mod peer_tests;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};

@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-/// `strconv.Quote`.
-pub(super) fn quote(text: &str) -> String {
-    quote_with(text, '"', false)
-}
+pub(super) use crate::model::{is_printable as is_print, quote};
 
 /// A quoted string or character; `ascii` escapes everything beyond ASCII.
 pub(super) fn quote_with(text: &str, mark: char, ascii: bool) -> String {
@@ -61,18 +58,6 @@ pub(super) fn describe_char(c: char) -> String {
 /// The first `count` characters.
 pub(super) fn truncate_chars(text: &str, count: usize) -> &str {
     text.char_indices().nth(count).map_or(text, |(end, _)| &text[..end])
-}
-
-/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
-pub(super) fn is_print(c: char) -> bool {
-    if c.is_ascii() {
-        return (' '..='~').contains(&c);
-    }
-    // The standard library knows what is printable, but tells only by escaping; a letter goes first because a mark
-    // at the start of a text would be escaped too.
-    let mut buffer = [b'a'; 5];
-    let length = c.encode_utf8(&mut buffer[1..]).len();
-    std::str::from_utf8(&buffer[..=length]).is_ok_and(|text| text.escape_debug().count() == 2)
 }
 
 /// Go's `unicode.IsLetter || unicode.IsDigit`, as near as the standard library can tell.

@@ -197,7 +197,10 @@ fn texts() {
         ),
     ]);
     check_failures(&[
-        ("{{ reReplaceAll \"a[\" \"\" \"\" }}", "regexp: Compile(`a[`): error parsing regexp: missing closing ]: `[`"),
+        (
+            "{{ reReplaceAll \"a[\" \"\" \"\" }}",
+            "error calling reReplaceAll: regexp: Compile(`a[`): error parsing regexp: missing closing ]: `[`",
+        ),
         ("{{ safeHtml \"x\" | toUpper }}", "wrong type for value; expected string; got template.HTML"),
         ("{{ toUpper nil }}", "cannot assign nil to string"),
         ("{{ slice \"abc\" 2 1 }}", "error calling slice: invalid slice index: 2 > 1"),
@@ -463,6 +466,10 @@ fn everything_is_bounded() {
         (doubled, "error calling print: text is longer than 1048576 bytes"),
         (nested_args, "args inside args inside args: more than 32 levels"),
         ("{{ $x := args 1 }}{{ range 30 }}{{ $x = args $x $x }}{{ end }}{{ $x }}", "text is longer than 1048576 bytes"),
+        (
+            "{{ $x := printf \"%10000d\" 1 }}{{ reReplaceAll \"\" $x $x }}",
+            "replacing could make more than 16777216 bytes",
+        ),
         ("{{ range 9000 }}{{ match (print . \"x\") \"\" }}{{ end }}", "template makes more than 16777216 bytes"),
     ]);
     check(&[

@@ -10,8 +10,8 @@ type Set = &'static [(u32, u32)];
 pub(super) struct CharClass {
     pub(super) negated: bool,
     items: String,
-    /// Whether a Unicode table or a negation is part of it: such classes compile to hundreds of states.
-    large: bool,
+    /// An upper estimate of the states its parts compile to.
+    states: u64,
 }
 
 impl CharClass {
@@ -22,12 +22,12 @@ impl CharClass {
         if low > high {
             return;
         }
-        self.large |= high > 0x7f;
+        self.states += if high > 0x7f { NON_ASCII_STATES } else { 1 };
         push_range(&mut self.items, low, high);
     }
 
     pub(super) fn add_set(&mut self, set: Set, negated: bool) {
-        self.large |= negated;
+        self.states += if negated { NON_ASCII_STATES } else { 4 };
         self.items.push_str(if negated { "[^" } else { "" });
         set.iter().for_each(|(low, high)| push_range(&mut self.items, *low, *high));
         self.items.push_str(if negated { "]" } else { "" });
@@ -35,7 +35,7 @@ impl CharClass {
 
     /// Adds a set that is already in the crate's syntax, in brackets.
     pub(super) fn add_unicode(&mut self, set: &UnicodeSet, negated: bool) {
-        self.large = true;
+        self.states += TABLE_STATES;
         self.items.push_str(if negated { "[^" } else { "[" });
         match set {
             UnicodeSet::Any => self.items.push_str(EVERYTHING),
@@ -45,9 +45,10 @@ impl CharClass {
         self.items.push(']');
     }
 
-    /// Whether it may compile to hundreds of states.
-    pub(super) fn is_large(&self) -> bool {
-        self.large || self.negated
+    /// An upper estimate of the states it compiles to.
+    pub(super) fn states(&self, fold: bool) -> u64 {
+        let states = self.states + if self.negated || fold { NON_ASCII_STATES } else { 1 };
+        if fold { 2 * states } else { states }
     }
 
     /// The class in the crate's syntax.
@@ -60,6 +61,10 @@ impl CharClass {
         };
     }
 }
+
+/// Upper estimates of the states that a range beyond ASCII, and that a table of Unicode compiles to.
+const NON_ASCII_STATES: u64 = 20;
+const TABLE_STATES: u64 = 2_000;
 
 const EVERYTHING: &str = r"\x{0}-\x{10FFFF}";
 

@@ -1,4 +1,4 @@
-//! Real peers for tests: found by `BELLWETHER_PEERS` or on PATH, started on a free port, killed at the end.
+//! A real Prometheus: found by `BELLWETHER_PEERS` or on PATH, started on a free port, killed at the end.
 
 use std::path::PathBuf;
 use std::process::Stdio;

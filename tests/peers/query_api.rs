@@ -1,17 +1,56 @@
-//! The query API against a real Prometheus, found by `BELLWETHER_PEERS` or on PATH; skipped without one.
+//! The query API of a real Prometheus.
 
 use std::time::Duration;
 
-use super::loopback_tests::{ask, config, show, source};
-use super::*;
-use crate::clock::{Clock, SystemClock};
-use crate::model::Evaluated;
-use crate::test_peers::Prometheus;
+use bellwether::client::ClientOptions;
+use bellwether::clock::{Clock, SystemClock};
+use bellwether::config::{HttpClientConfig, SourceConfig, SourceKind};
+use bellwether::model::{Answer, Evaluated, Labels, Need, Timestamp};
+use bellwether::sources::{Metrics, QueryApi, Source};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::prometheus::Prometheus;
+
+fn source(prometheus: &Prometheus) -> QueryApi {
+    let config = SourceConfig {
+        name: "eu".to_owned(),
+        kind: SourceKind::Prometheus,
+        url: Url::parse(&prometheus.url).unwrap(),
+        external_url: None,
+        labels: Labels::empty(),
+        http: HttpClientConfig::default(),
+        timeout: Duration::from_secs(120),
+        max_concurrent_queries: 20,
+        max_answer_bytes: 1 << 20,
+    };
+    QueryApi::new(&config, &ClientOptions::default(), &Metrics::unregistered()).unwrap()
+}
+
+async fn ask(source: &QueryApi, expr: &str, millis: &[i64]) -> Answer {
+    let times = millis.iter().map(|at| Timestamp::from_millis(*at)).collect();
+    source.answer(&Need::Query { expr: expr.into(), times }, Instant::now() + Duration::from_secs(20)).await
+}
+
+/// Vectors as `{labels} value`, joined; failures as `kind: message`.
+fn show(answer: &Answer) -> String {
+    let value = |value: &Evaluated| match value {
+        Evaluated::Vector(samples) => {
+            let samples = samples.iter().map(|sample| format!("{} {}", sample.labels, sample.value.as_float()));
+            samples.collect::<Vec<_>>().join("; ")
+        }
+        other => format!("{other:?}"),
+    };
+    match answer {
+        Answer::Known(values) => values.iter().map(|(known, _)| value(known)).collect::<Vec<_>>().join(" | "),
+        Answer::Unknown(error) => format!("{}: {error}", error.kind.as_str()),
+    }
+}
 
 #[tokio::test]
 async fn a_real_prometheus_is_understood() {
     let Some(prometheus) = Prometheus::start("sources").await else { return };
-    let source = source(&config(&prometheus.url));
+    let source = source(&prometheus);
     let now = SystemClock.now().as_millis();
     for (expr, said) in [
         ("1 + 1", "Scalar(2.0)".to_owned()),
@@ -46,7 +85,7 @@ async fn a_real_prometheus_is_understood() {
 #[tokio::test]
 async fn a_prometheus_that_is_killed_in_between_is_unknown_and_not_empty() {
     let Some(prometheus) = Prometheus::start("sources, kill").await else { return };
-    let source = source(&config(&prometheus.url));
+    let source = source(&prometheus);
     let now = SystemClock.now().as_millis();
     assert!(matches!(ask(&source, "vector(1)", &[now]).await, Answer::Known(_)));
     prometheus.kill().await;
@@ -66,7 +105,7 @@ async fn a_prometheus_that_is_killed_in_between_is_unknown_and_not_empty() {
 #[tokio::test]
 async fn evaluated_values_are_of_the_wanted_types() {
     let Some(prometheus) = Prometheus::start("sources, types").await else { return };
-    let source = source(&config(&prometheus.url));
+    let source = source(&prometheus);
     let now = SystemClock.now().as_millis();
     let Answer::Known(values) = ask(&source, "vector(1)[1m:20s]", &[now]).await else { panic!() };
     let Evaluated::Matrix(series) = &values[0].0 else { panic!() };

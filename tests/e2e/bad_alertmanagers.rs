@@ -1,0 +1,117 @@
+//! Alertmanagers that misbehave, all at once, beside one that does not.
+
+use crate::harness::*;
+
+const RULES: &str = "groups: [{name: g, rules: [{alert: Loaded, expr: load > 1}]}]";
+const NUMBERS: [&str; 5] = ["1", "2", "3", "4", "5"];
+const RETRY_AFTER_SECONDS: u64 = 3;
+
+fn number(number: &str) -> Labels {
+    labels([("alertname", "Loaded"), ("n", number)])
+}
+
+async fn has_all(alertmanager: &AlertmanagerStub, numbers: &[&str], limit: std::time::Duration) {
+    for n in numbers {
+        eventually("the alert is accepted", limit, async || alertmanager.firing(&number(n))).await;
+    }
+}
+
+async fn undelivered(bellwether: &Bellwether, alertmanager: &AlertmanagerStub) -> f64 {
+    let metric = bellwether.metric("bellwether_notifications_undelivered", &[&alertmanager.address]).await;
+    metric.expect("the metric is there")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_alertmanager_ends_up_with_what_it_takes_and_none_harms_another() {
+    let source = PrometheusStub::start().await;
+    for n in NUMBERS {
+        source.set("load > 1", [("n", n)], 2.0);
+    }
+    let healthy = AlertmanagerStub::start(Behaviour::Accept).await;
+    let slow = AlertmanagerStub::start(Behaviour::AcceptAfter(millis(700))).await;
+    let failing = AlertmanagerStub::start(Behaviour::Answer(500)).await;
+    let busy = AlertmanagerStub::start(Behaviour::RetryAfter(RETRY_AFTER_SECONDS)).await;
+    let picky = AlertmanagerStub::start(Behaviour::Refuse("n", "3")).await;
+    let small = AlertmanagerStub::start(Behaviour::AtMost(2)).await;
+    let mute = AlertmanagerStub::start(Behaviour::Never).await;
+    let closed = AlertmanagerStub::start(Behaviour::Answer(401)).await;
+    let moved = AlertmanagerStub::start(Behaviour::Redirect(format!("http://{}/elsewhere", healthy.address))).await;
+    let all = [&healthy, &slow, &failing, &busy, &picky, &small, &mute, &closed, &moved];
+    let config = Config::new(source.url(), &all.map(|stub| stub.address.as_str()));
+    let bellwether = Bellwether::with(&config, RULES).resend_delay("2s").start().await;
+
+    has_all(&healthy, &NUMBERS, secs(6)).await;
+    has_all(&slow, &NUMBERS, secs(6)).await;
+    has_all(&small, &NUMBERS, secs(6)).await;
+    has_all(&picky, &["1", "2", "4", "5"], secs(6)).await;
+    eventually("it is asked to come back later", secs(5), async || first_answer(&busy)).await;
+    busy.behave(Behaviour::Accept);
+    has_all(&busy, &NUMBERS, secs(10)).await;
+    check_retry_after(&busy);
+    check_failing(&bellwether, &failing).await;
+    check_refused(&bellwether, &picky).await;
+    for away in [&mute, &closed, &moved] {
+        assert!(away.known().is_empty(), "{:?}", away.known());
+        assert_eq!(undelivered(&bellwether, away).await, 5.0, "all five are kept for {}", away.address);
+    }
+    let tries = closed.requests().len() + moved.requests().len();
+    assert!((2..=6).contains(&tries), "who needs a person is tried slowly: {tries} requests");
+    for away in [&failing, &mute, &closed, &moved] {
+        assert!(bellwether.log().contains(&away.address), "the log says that {} takes nothing", away.address);
+    }
+
+    source.remove("load > 1", [("n", "1")]);
+    for alertmanager in [&healthy, &slow, &failing, &busy, &picky, &small] {
+        eventually("the end arrives", secs(6), async || alertmanager.resolved(&number("1"))).await;
+    }
+    mute.behave(Behaviour::Accept);
+    has_all(&mute, &["2", "3", "4", "5"], secs(15)).await;
+    assert!(mute.firing(&number("1")).is_err(), "what ended meanwhile does not begin");
+    check_never_ran_out(&healthy);
+}
+
+fn first_answer(alertmanager: &AlertmanagerStub) -> Result<(), String> {
+    let requests = alertmanager.requests();
+    match requests.first().and_then(|request| request.status) {
+        Some(_) => Ok(()),
+        None => Err(format!("{} requests", requests.len())),
+    }
+}
+
+fn check_retry_after(busy: &AlertmanagerStub) {
+    let at: Vec<i64> = busy.requests().iter().map(|request| request.at_ms).collect();
+    let pause_ms = at[1] - at[0];
+    // The client's clock begins when the answer has arrived, so less is never right; much more would be another reason.
+    assert!(pause_ms >= RETRY_AFTER_SECONDS as i64 * 1000 - 50 && pause_ms < 8000, "{pause_ms} ms");
+}
+
+async fn check_failing(bellwether: &Bellwether, failing: &AlertmanagerStub) {
+    let requests = failing.requests().len();
+    assert!((3..30).contains(&requests), "retried, with growing pauses: {requests} requests");
+    assert_eq!(undelivered(bellwether, failing).await, 5.0);
+    let errors = bellwether.metric("prometheus_notifications_errors_total", &[&failing.address]).await;
+    assert!(errors.as_ref().is_ok_and(|errors| *errors >= 15.0), "{errors:?}");
+    failing.behave(Behaviour::Accept);
+    has_all(failing, &NUMBERS, secs(15)).await;
+}
+
+async fn check_refused(bellwether: &Bellwether, picky: &AlertmanagerStub) {
+    let rejected = bellwether.metric("bellwether_notifications_rejected_total", &[&picky.address]).await;
+    assert!(rejected.as_ref().is_ok_and(|rejected| *rejected >= 1.0), "{rejected:?}");
+    let log = bellwether.log();
+    let told = log.lines().any(|line| line.contains("refused") && line.contains("Loaded") && line.contains('3'));
+    assert!(told, "the log names the alert that was refused");
+    let asked =
+        picky.requests().iter().filter(|request| request.alerts.iter().any(|alert| alert.labels["n"] == "3")).count();
+    assert!(asked < 12, "a refused alert is not tried over and over: {asked} times");
+}
+
+/// Each firing alert is sent again before the Alertmanager would end it by itself.
+fn check_never_ran_out(healthy: &AlertmanagerStub) {
+    for n in NUMBERS {
+        for pair in healthy.accepted(&number(n)).windows(2) {
+            assert!(pair[1].at_ms < pair[0].ends_ms || pair[0].is_resolve(), "{pair:?}");
+            assert_eq!(pair[0].starts_ms, pair[1].starts_ms, "it began once");
+        }
+    }
+}
