@@ -26,9 +26,9 @@ fn read(path: impl AsRef<Path>) -> String {
 fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = walkdir::WalkDir::new(root().join(directory))
         .into_iter()
-        .map(|entry| entry.unwrap().into_path())
+        .map(|entry| entry.expect("a directory of ours can be read").into_path())
         .filter(|path| path.to_string_lossy().ends_with(ending))
-        .map(|path| path.strip_prefix(root()).unwrap().to_owned())
+        .map(|path| path.strip_prefix(root()).expect("found under the root").to_owned())
         .collect();
     found.sort();
     assert!(!found.is_empty(), "no {ending} under {directory}");
@@ -43,7 +43,7 @@ fn documents() -> Vec<PathBuf> {
 
 /// The first group of every match.
 fn all(pattern: &str, text: &str) -> BTreeSet<String> {
-    Regex::new(pattern).unwrap().captures_iter(text).map(|found| found[1].to_owned()).collect()
+    Regex::new(pattern).expect("a pattern of this file").captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
 
 fn missing(what: &BTreeSet<String>, from: &BTreeSet<String>) -> Vec<String> {
@@ -51,11 +51,11 @@ fn missing(what: &BTreeSet<String>, from: &BTreeSet<String>) -> Vec<String> {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(BELLWETHER).current_dir(root()).arg("run").args(arguments).output().unwrap()
+    Command::new(BELLWETHER).current_dir(root()).arg("run").args(arguments).output().expect("bellwether can be started")
 }
 
 fn flags() -> BTreeSet<String> {
-    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let help = String::from_utf8(run(&["--help"]).stdout).expect("help is UTF-8");
     let flags = all(r"(?m)^\s+(?:-\w, )?--([a-z][a-z.-]*)", &help);
     assert!(flags.len() > 20 && flags.contains("source.url"), "{flags:?}");
     flags.into_iter().filter(|flag| flag != "help").collect()
@@ -172,7 +172,7 @@ fn every_key_of_the_configuration_is_in_the_documents() {
 
 /// The blocks of a document that begin with ```` ```yaml bellwether ````, without their indentation.
 fn examples(text: &str) -> Vec<String> {
-    let blocks = Regex::new(r"(?ms)^( *)```yaml bellwether\n(.*?)^ *```$").unwrap();
+    let blocks = Regex::new(r"(?ms)^( *)```yaml bellwether\n(.*?)^ *```$").expect("a pattern");
     let unindented = |indent: &str, block: &str| -> String {
         block.lines().map(|line| line.strip_prefix(indent).unwrap_or(line).to_owned() + "\n").collect()
     };
@@ -180,9 +180,9 @@ fn examples(text: &str) -> Vec<String> {
 }
 
 fn assert_loads(name: &str, yaml: &str) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let file = directory.path().join("bellwether.yml");
-    fs::write(&file, yaml).unwrap();
+    fs::write(&file, yaml).expect("a file can be written");
     let output = run(&["--dry-run", "--config.file", &file.to_string_lossy()]);
     let faults = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}:\n{yaml}\n{faults}");
@@ -223,7 +223,8 @@ fn shipped_rules_are_valid() {
         let faults = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && faults.is_empty(), "{compat}:\n{faults}");
     }
-    let folders = std::env::var_os("BELLWETHER_PEERS").or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let peers = std::env::var_os("BELLWETHER_PEERS").filter(|folder| !folder.is_empty());
+    let folders = peers.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
     let promtool = std::env::split_paths(&folders).map(|folder| folder.join("promtool")).find(|path| path.is_file());
     let Some(promtool) = promtool else {
         return eprintln!("skipped: shipped rules by promtool: it is not in BELLWETHER_PEERS or on PATH");
