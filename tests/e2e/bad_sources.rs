@@ -120,3 +120,47 @@ async fn the_query_is_sent_as_it_is_written_and_equal_ones_of_a_tick_once() {
     let apart: Vec<i64> = asked.windows(2).map(|pair| pair[1].at_ms - pair[0].at_ms).collect();
     assert!(apart.iter().all(|apart_ms| *apart_ms > 1000), "asked once for both rules: {apart:?} ms apart");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_source_holds_its_own_alerts_and_nobody_elses() {
+    let (main, second) = tokio::join!(PrometheusStub::start(), PrometheusStub::start());
+    let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
+    for source in [&main, &second] {
+        source.set("load > 1", [("n", "1")], 5.0);
+    }
+    let config = Config::new(main.url(), &[&alertmanager.address]).second_source(second.url());
+    let rules = "groups: [{name: g, rules: [{alert: Loaded, expr: load > 1}]}]";
+    let bellwether = Bellwether::with(&config, rules).start().await;
+    let [of_main, of_second] =
+        ["main", "second"].map(|cluster| labels([("alertname", "Loaded"), ("cluster", cluster)]));
+    for alert in [&of_main, &of_second] {
+        eventually("it fires", secs(10), async || alertmanager.firing(alert)).await;
+    }
+    main.fail(Some(Fault::Status(503)));
+    second.remove("load > 1", [("n", "1")]);
+    main.remove("load > 1", [("n", "1")]);
+    eventually("the end at the other source is told", secs(10), async || alertmanager.resolved(&of_second)).await;
+    hold("nobody knows of an end at the broken one", secs(6), async || alertmanager.firing(&of_main).map(drop)).await;
+    bellwether.alert_in(&of_main, "firing").await.expect("it is listed");
+    main.fail(None);
+    eventually("now it is known", secs(10), async || alertmanager.resolved(&of_main)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_slower_than_the_interval_costs_slots_and_nothing_else() {
+    let (source, alertmanager) = tokio::join!(PrometheusStub::start(), AlertmanagerStub::start(Behaviour::Accept));
+    source.set("load > 1", [("n", "1")], 5.0);
+    source.fail(Some(Fault::Slow(millis(2300))));
+    let config = Config::new(source.url(), &[&alertmanager.address]).to_yaml().replace("timeout: 1s", "timeout: 5s");
+    let rules = "groups: [{name: g, rules: [{alert: Loaded, expr: load > 1}]}]";
+    let bellwether = Bellwether::with_text(&config, rules).start().await;
+    let loaded = labels([("alertname", "Loaded")]);
+    eventually("it fires", secs(15), async || alertmanager.firing(&loaded)).await;
+    let begin = source.asked().len();
+    hold("it goes on firing", secs(6), async || alertmanager.firing(&loaded).map(drop)).await;
+    let asked = source.asked().len() - begin;
+    assert!(asked <= 4, "nothing piles up: asked {asked} times in six seconds");
+    let missed = bellwether.metric("prometheus_rule_group_iterations_missed_total", &[";g\""]).await;
+    assert!(missed.as_ref().is_ok_and(|missed| *missed >= 3.0), "{missed:?}");
+    bellwether.healthy("Loaded", "ok").await.expect("late is not wrong");
+}

@@ -193,3 +193,42 @@ async fn a_changed_external_label_ends_the_old_label_set_and_fires_the_new_one()
     let after = bellwether.alert(&alert("Kept")).await.expect("it fires");
     assert_eq!(after["activeAt"], before["activeAt"], "the alert itself went on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_that_is_added_is_told_what_fires_and_one_that_stays_notices_nothing() {
+    let (first_source, second_source) = (source().await, source().await);
+    let (stays, added) =
+        tokio::join!(AlertmanagerStub::start(Behaviour::Accept), AlertmanagerStub::start(Behaviour::Accept));
+    let config = Config::new(first_source.url(), &[&stays.address]);
+    let bellwether = Bellwether::with(&config, KEPT).resend_delay("3s").start().await;
+    eventually("it fires", secs(10), async || stays.firing(&alert("Kept"))).await;
+    let before = [bellwether.alert(&alert("Kept")).await, bellwether.alert(&alert("Waits")).await];
+    // A source that moves to another address is the same source as long as its name is.
+    let config = Config::new(second_source.url(), &[&stays.address, &added.address]);
+    bellwether.write("bellwether.yml", &config.to_yaml());
+    let answer = bellwether.reload().await.expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    eventually("the added one knows", secs(10), async || added.firing(&alert("Kept"))).await;
+    eventually("the new address is asked", secs(10), async || {
+        if second_source.asked().is_empty() { Err("not asked") } else { Ok(()) }
+    })
+    .await;
+    eventually("the rule is well", secs(5), async || bellwether.healthy("Kept", "ok").await).await;
+    let after = [bellwether.alert(&alert("Kept")).await, bellwether.alert(&alert("Waits")).await];
+    for (before, after) in before.into_iter().zip(after) {
+        assert_eq!(before.expect("active")["activeAt"], after.expect("still active")["activeAt"]);
+    }
+    assert!(stays.accepted(&Labels::new()).iter().all(|posted| !posted.is_resolve()), "nothing ended");
+
+    let config = Config::new(second_source.url(), &[&stays.address]);
+    bellwether.write("bellwether.yml", &config.to_yaml());
+    assert_eq!(bellwether.reload().await.expect("an answer").status, 200);
+    let asked = added.requests().len();
+    hold("one that is removed is left alone", secs(4), async || {
+        let more = added.requests().len() - asked;
+        if more == 0 { Ok(()) } else { Err(format!("{more} more requests")) }
+    })
+    .await;
+    let left = http::metric(&bellwether.url(), "prometheus_notifications_sent_total", &[&added.address]).await;
+    assert!(left.is_err(), "its series are gone: {left:?}");
+}

@@ -35,6 +35,15 @@ groups:
       - alert: Busy
         expr: avg_over_time(level[5s]) > 30
         for: 1s
+  - name: looks back
+    query_offset: 3s
+    rules:
+      - record: level:sum
+        expr: sum(level)
+      - alert: HighBefore
+        expr: level{site="a"} > 10
+        for: 2s
+        annotations: {now: '{{ with query "vector(1)" }}{{ . | first | value }}{{ end }}'}
   - name: ends
     interval: 1s
     rules:
@@ -92,7 +101,7 @@ async fn a_prometheus_that_evaluates_the_same_rules_itself_comes_to_the_same_ale
     let bellwether = Bellwether::with(&config, RULES).start().await;
     // Both have then looked for what to restore, and write `ALERTS`.
     for url in [bellwether.url(), twin.url()] {
-        for group in ["levels", "ends"] {
+        for group in ["levels", "looks back", "ends"] {
             let part = format!(";{group}\"");
             eventually("some iterations", secs(20), async || {
                 let done = http::metric(&url, "prometheus_rule_group_iterations_total", &[&part]).await?;
@@ -118,7 +127,7 @@ async fn a_prometheus_that_evaluates_the_same_rules_itself_comes_to_the_same_ale
         let missed = http::metric(&url, "prometheus_rule_group_iterations_missed_total", &[]).await.expect("a metric");
         tolerance_ms += missed as i64 * INTERVAL_MS;
     }
-    for selector in ["ALERTS", "site:level:max"] {
+    for selector in ["ALERTS", "site:level:max", "level:sum"] {
         let (ours, theirs) =
             (source.stored(selector).await.expect("a query"), twin.stored(selector).await.expect("a query"));
         compare_stored(&ours, &theirs, story.begin_ms, tolerance_ms);
