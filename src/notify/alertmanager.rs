@@ -184,8 +184,10 @@ struct Round {
     parts: Vec<Batch>,
     /// Refused when sent alone: the alert, the answer, and whether it was for its size.
     suspects: Vec<(Item, String, bool)>,
-    /// True once the peer has accepted something, be it a request without alerts.
+    /// True once the peer has accepted something, be it a request without alerts, as every Alertmanager does.
     judges_alerts: bool,
+    /// It was asked whether it accepts a request without alerts.
+    probed: bool,
     refusals: usize,
     refused: usize,
 }
@@ -281,8 +283,8 @@ impl Sender<'_> {
                     if too_large {
                         self.pace.too_large(part.items.len());
                     }
-                    // Asked once per round: an Alertmanager accepts a request without alerts.
-                    if !round.judges_alerts && !too_large && round.refusals == 0 {
+                    if !round.judges_alerts && !too_large && !round.probed {
+                        round.probed = true;
                         round.judges_alerts = self.post(&Batch::default()).await == Verdict::Accepted;
                     }
                     round.refusals += 1;

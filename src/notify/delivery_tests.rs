@@ -19,6 +19,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::config::AlertmanagerConfig;
 use crate::model::{Alert, Labels};
+use crate::relabel::{RelabelRule, RelabelSpec};
 
 /// How a stub treats requests.
 #[derive(Clone, Debug, Default)]
@@ -386,4 +387,47 @@ async fn a_drain_delivers_what_it_can_and_says_what_is_left() {
     assert_eq!(figures, [(2, 0), (0, 2)]);
     assert_eq!((report.delivered(), report.left()), (2, 2));
     assert_eq!(metric(&registry, "prometheus_notifications_sent_total"), None);
+}
+
+fn rule(action: &str, source: &str, regex: &str, target: &str, replacement: &str) -> RelabelRule {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let source_labels = some(source).map(|name| vec![name]);
+    let (regex, target_label, replacement) = (some(regex), some(target), some(replacement));
+    let action = some(action);
+    RelabelRule::new(RelabelSpec { source_labels, regex, target_label, replacement, action, ..Default::default() })
+        .unwrap()
+}
+
+#[tokio::test]
+async fn relabeling_decides_who_sees_an_alert_under_which_labels() {
+    let (all, all_address, _) = Stub::start(0).await;
+    let (some, some_address, _) = Stub::start(0).await;
+    let (notifier, _) = notifier();
+    let mut settings = settings(&[&all_address, &some_address]);
+    // Globally every alert gets a team; the second Alertmanager sees rule 1 only, and under another name.
+    settings.relabel = vec![rule("replace", "alertname", "rule (.)", "team", "t$1")];
+    settings.alertmanagers[1].alert_relabel =
+        vec![rule("keep", "team", "t1", "", ""), rule("replace", "", "", "alertname", "renamed")];
+    notifier.apply(settings.clone()).unwrap();
+    notifier.tell(vec![firing(1, 1), firing(2, 1)]);
+    eventually_holds(&all, "1/team=t1+ 2/team=t2+").await;
+    eventually_holds(&some, "renamed/team=t1+").await;
+
+    // Both become one alert at the second: it fires while one of them does.
+    settings.alertmanagers[1].alert_relabel =
+        vec![rule("replace", "", "", "alertname", "both"), rule("labeldrop", "", "team", "", "")];
+    notifier.apply(settings.clone()).unwrap();
+    eventually_holds(&some, "both+ renamed/team=t1-").await;
+    assert_eq!(all.holds(), "1/team=t1+ 2/team=t2+");
+    notifier.tell(vec![gone(1)]);
+    eventually_holds(&all, "1/team=t1- 2/team=t2+").await;
+    assert_eq!(some.holds(), "both+ renamed/team=t1-");
+    notifier.tell(vec![gone(2)]);
+    eventually_holds(&some, "both- renamed/team=t1-").await;
+
+    // A target that relabeling drops is shown, and served no longer.
+    settings.alertmanagers[1].relabel = vec![rule("drop", "__address__", ".*", "", "")];
+    notifier.apply(settings).unwrap();
+    let status = notifier.status();
+    assert_eq!((status.active.len(), status.dropped), (1, vec![format!("http://{some_address}/api/v2/alerts")]));
 }

@@ -50,7 +50,7 @@ pub struct NotifyOptions {
     /// How long an Alertmanager that left the configuration is still sent what it has not been told.
     pub removed_drain: Duration,
     pub client: ClientOptions,
-    /// Of the jitter in pauses.
+    /// Of the jitter in pauses. Replicas need different ones, or they come back to an Alertmanager all at once.
     pub seed: u64,
 }
 

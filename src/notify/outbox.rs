@@ -167,6 +167,9 @@ impl Outbox {
         produces: impl Fn(&Labels) -> bool,
         at: Timestamp,
     ) {
+        // In a stated order, so that the same alerts make the same batches.
+        let mut all: Vec<Arc<Outgoing>> = all.collect();
+        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         for outgoing in all {
             if outgoing.is_firing() || self.by_labels.contains_key(&outgoing.labels) {
                 self.tell(&outgoing);

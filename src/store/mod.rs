@@ -27,7 +27,7 @@ pub trait Store: Send + Sync {
     fn append(&self, samples: Vec<TimedSample>) -> Ticket;
 }
 
-/// Stands for the samples of one `append`, at every target they go to. The default: nothing to wait for.
+/// Stands for the samples of one `append`, at every target they go to.
 #[derive(Clone, Debug, Default)]
 pub struct Ticket {
     waits: Vec<Wait>,
@@ -43,6 +43,11 @@ struct Wait {
 }
 
 impl Ticket {
+    /// A ticket with nothing to wait for.
+    pub fn done() -> Ticket {
+        Ticket::default()
+    }
+
     /// True as soon as every target has acknowledged the samples; false as soon as one has lost samples meanwhile (given
     /// up, dropped for room, or was removed), or at the deadline. True at once if there is no target.
     pub async fn acknowledged(mut self, deadline: Instant) -> bool {

@@ -168,17 +168,15 @@ impl Store for RemoteWriters {
     }
 }
 
-/// The float samples, and how many histograms are among the others: those of a query's answer have no schema, and what
+/// The float samples, and how many histograms were among the others: those of a query's answer have no schema, and what
 /// has no schema cannot be written.
 fn floats(samples: Vec<TimedSample>) -> (Vec<Item>, usize) {
     let all = samples.len();
-    let items: Vec<Item> = samples
-        .into_iter()
-        .filter_map(|TimedSample { labels, at, value }| match value {
-            Value::Float(value) => Some(Item { labels, at, value }),
-            Value::Histogram(_) => None,
-        })
-        .collect();
+    let float = |TimedSample { labels, at, value }| match value {
+        Value::Float(value) => Some(Item { labels, at, value }),
+        Value::Histogram(_) => None,
+    };
+    let items: Vec<Item> = samples.into_iter().filter_map(float).collect();
     let histograms = all - items.len();
     (items, histograms)
 }

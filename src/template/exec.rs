@@ -14,6 +14,9 @@ use super::value::{Held, IntType, Str, Value};
 use super::{CONVENIENCE_VARIABLES, Context, Expansion, PREAMBLE_BYTES, Queries};
 use super::{format, format::Sink};
 
+/// Room for what actions print, so that the text need not grow.
+const EXPANDED_BYTES: usize = 64;
+
 /// A template text with everything that running it needs.
 #[derive(Clone, Copy)]
 pub(super) struct Program<'a> {
@@ -22,12 +25,12 @@ pub(super) struct Program<'a> {
     pub(super) parsed: &'a Parsed,
 }
 
-pub(super) fn run<'a>(program: Program<'a>, context: Context<'a>, queries: &'a dyn Queries) -> Expansion {
+pub(super) fn run<'a>(program: Program<'a>, context: &'a Context<'a>, queries: &'a dyn Queries) -> Expansion {
     let root = Value::Root(context);
     let mut run = Run {
         program,
         env: Env { context, queries, patterns: &program.parsed.patterns, work: 0 },
-        out: String::with_capacity(program.text.len()),
+        out: String::with_capacity(program.text.len() + EXPANDED_BYTES),
         variables: convenience_variables(&root, context),
         tree: 0,
         at: At::Nothing,
@@ -43,7 +46,7 @@ pub(super) fn run<'a>(program: Program<'a>, context: Context<'a>, queries: &'a d
 
 type Variables<'a> = SmallVec<[(usize, Value<'a>); 8]>;
 
-fn convenience_variables<'a>(root: &Value<'a>, context: Context<'a>) -> Variables<'a> {
+fn convenience_variables<'a>(root: &Value<'a>, context: &'a Context<'a>) -> Variables<'a> {
     let values = [
         root.clone(),
         Value::Labels(context.labels),
@@ -275,7 +278,7 @@ impl<'a> Run<'a> {
             None => Value::Nil,
         };
         let variables = match (tree, &dot) {
-            (0, Value::Root(context)) => convenience_variables(&dot, *context),
+            (0, Value::Root(context)) => convenience_variables(&dot, context),
             (0, _) => return Err(self.fault("the text itself can only be given the root")),
             _ => SmallVec::from_iter([(0, dot.clone())]),
         };

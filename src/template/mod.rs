@@ -98,7 +98,7 @@ impl Template {
     /// The text for one alert. Nothing is remembered between calls.
     pub fn expand(&self, context: &Context<'_>, queries: &dyn Queries) -> Expansion {
         let Inner { name, text, parsed } = &*self.0;
-        match exec::run(exec::Program { name, text, parsed }, *context, queries) {
+        match exec::run(exec::Program { name, text, parsed }, context, queries) {
             Expansion::Failed(reason) => Expansion::Failed(format!("error executing template {name}: {reason}")),
             expansion => expansion,
         }

@@ -24,7 +24,7 @@ pub(super) enum Value<'a> {
     Html(Str<'a>),
     Labels(&'a Labels),
     Args(Rc<Args<'a>>),
-    Root(Context<'a>),
+    Root(&'a Context<'a>),
     Results(Results<'a>),
     Sample(&'a Sample),
     Histogram(&'a Histogram),

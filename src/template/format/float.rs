@@ -88,7 +88,7 @@ fn push_general(out: &mut String, value: f64, verb: char, precision: Option<usiz
 }
 
 /// A float in the standard library's exponent form, on the stack where it is short.
-struct Scientific(smallvec::SmallVec<[u8; 40]>);
+struct Scientific(smallvec::SmallVec<[u8; 32]>);
 
 impl Scientific {
     fn new(value: f64, precision: Option<usize>) -> Scientific {

@@ -104,7 +104,7 @@ impl Param {
 
 /// What functions may see and use up.
 pub(super) struct Env<'a> {
-    pub(super) context: Context<'a>,
+    pub(super) context: &'a Context<'a>,
     pub(super) queries: &'a dyn Queries,
     pub(super) patterns: &'a [Pattern],
     /// Bytes made so far.
