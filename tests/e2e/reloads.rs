@@ -232,3 +232,34 @@ async fn an_alertmanager_that_is_added_is_told_what_fires_and_one_that_stays_not
     let left = http::metric(&bellwether.url(), "prometheus_notifications_sent_total", &[&added.address]).await;
     assert!(left.is_err(), "its series are gone: {left:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_reloads_keeps_nobody_from_being_evaluated_and_ends_nothing() {
+    let source = source().await;
+    let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
+    let bellwether = Bellwether::with(&Config::new(source.url(), &[&alertmanager.address]), KEPT).start().await;
+    eventually("it fires", secs(10), async || alertmanager.firing(&alert("Kept"))).await;
+    let before = bellwether.alert(&alert("Kept")).await.expect("it fires");
+    let begin_ms = now_ms();
+    let mut round = 0;
+    while now_ms() < begin_ms + 6000 {
+        round += 1;
+        let rules = KEPT.replace("{alert: Kept,", &format!("{{alert: Kept, annotations: {{round: '{round}'}},"));
+        bellwether.write("rules/rules.yml", &rules);
+        let answer = bellwether.reload().await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        alertmanager.firing(&alert("Kept")).expect("it is sent again in time");
+        let after = bellwether.alert(&alert("Kept")).await.expect("it fires");
+        assert_eq!(after["activeAt"], before["activeAt"], "after {round} reloads");
+        tokio::time::sleep(millis(150)).await;
+    }
+    let times: Vec<i64> = source.asked().iter().map(|asked| asked.at_ms).filter(|at| *at >= begin_ms).collect();
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(times.len() >= 4 && longest.is_some_and(|pause_ms| pause_ms < 2500), "{round} reloads, asked at {times:?}");
+    eventually("the newest annotation is sent", secs(10), async || {
+        let posted = alertmanager.firing(&alert("Kept"))?;
+        if posted.annotations["round"] == round.to_string() { Ok(()) } else { Err(format!("{posted:?}")) }
+    })
+    .await;
+    assert!(alertmanager.accepted(&alert("Kept")).iter().all(|posted| !posted.is_resolve()), "it never ended");
+}
