@@ -263,3 +263,26 @@ async fn a_storm_of_reloads_keeps_nobody_from_being_evaluated_and_ends_nothing()
     .await;
     assert!(alertmanager.accepted(&alert("Kept")).iter().all(|posted| !posted.is_resolve()), "it never ended");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_alert_relabeling_moves_what_fires_and_ends_what_is_dropped() {
+    let source = source().await;
+    let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
+    let config = Config::new(source.url(), &[&alertmanager.address]).to_yaml();
+    let with = |relabeling: &str| {
+        config.replace("alerting:\n", &format!("alerting:\n  alert_relabel_configs: [{relabeling}]\n"))
+    };
+    let bellwether = Bellwether::with_text(&with("{target_label: tier, replacement: a}"), KEPT).start().await;
+    let [tier_a, tier_b] = ["a", "b"].map(|tier| labels([("alertname", "Kept"), ("tier", tier)]));
+    eventually("it fires", secs(10), async || alertmanager.firing(&tier_a)).await;
+    let before = bellwether.alert(&alert("Kept")).await.expect("it fires");
+    bellwether.write("bellwether.yml", &with("{target_label: tier, replacement: b}"));
+    assert_eq!(bellwether.reload().await.expect("an answer").status, 200);
+    eventually("the new label set fires", secs(10), async || alertmanager.firing(&tier_b)).await;
+    eventually("the old one has ended", secs(10), async || alertmanager.resolved(&tier_a)).await;
+    bellwether.write("bellwether.yml", &with("{source_labels: [alertname], regex: Kept, action: drop}"));
+    assert_eq!(bellwether.reload().await.expect("an answer").status, 200);
+    eventually("what is dropped has ended", secs(10), async || alertmanager.resolved(&tier_b)).await;
+    let after = bellwether.alert_in(&alert("Kept"), "firing").await.expect("here it fires on");
+    assert_eq!(after["activeAt"], before["activeAt"]);
+}

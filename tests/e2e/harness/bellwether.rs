@@ -191,6 +191,10 @@ impl Bellwether {
         self.process.exit(limit).await
     }
 
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Starts it again after it has ended, with the same directory and port.
     pub(crate) async fn start_again(&mut self) {
         self.process.kill();
