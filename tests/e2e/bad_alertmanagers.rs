@@ -115,3 +115,30 @@ fn check_never_ran_out(healthy: &AlertmanagerStub) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_alerts_go_out_in_batches_and_all_of_them_end() {
+    const COUNT: usize = 2000;
+    let (source, alertmanager) = tokio::join!(PrometheusStub::start(), AlertmanagerStub::start(Behaviour::Accept));
+    let numbers: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
+    for n in &numbers {
+        source.set("load > 1", [("n", n)], 2.0);
+    }
+    let config = Config::new(source.url(), &[&alertmanager.address]);
+    let bellwether = Bellwether::with(&config, RULES).resend_delay("20s").start().await;
+    let ended = |posted: &alertmanager_stub::Posted| posted.is_resolve();
+    let known = async |ends: bool| {
+        let known = alertmanager.known();
+        let count = known.values().filter(|posted| ended(posted) == ends).count();
+        if count == COUNT { Ok(()) } else { Err(format!("{count} of {COUNT}")) }
+    };
+    eventually("all fire", secs(20), async || known(false).await).await;
+    for n in &numbers {
+        source.remove("load > 1", [("n", n)]);
+    }
+    eventually("all have ended", secs(20), async || known(true).await).await;
+    let sizes: Vec<usize> = alertmanager.requests().iter().map(|request| request.alerts.len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 256), "{sizes:?}");
+    let sent = bellwether.metric("prometheus_notifications_sent_total", &[]).await.expect("a metric");
+    assert!(sent >= 2.0 * COUNT as f64, "{sent}");
+}

@@ -1,5 +1,7 @@
 //! A Prometheus that answers badly, in every way. A question that failed is not an answer.
 
+use futures_util::future::join_all;
+
 use crate::harness::*;
 
 const RULES: &str = "
@@ -11,8 +13,10 @@ groups:
       - {record: recorded, expr: load + 0}
 ";
 
-/// The fault, and words of which one must be in the rule's last error.
-fn faults(source: &PrometheusStub) -> Vec<(Fault, &'static [&'static str])> {
+/// Words of which one must be in the rule's last error.
+type Words = &'static [&'static str];
+
+fn faults() -> Vec<(Fault, Words)> {
     vec![
         (Fault::NotJson, &["JSON"]),
         (Fault::HalfJson, &["JSON", "end"]),
@@ -21,7 +25,7 @@ fn faults(source: &PrometheusStub) -> Vec<(Fault, &'static [&'static str])> {
         (Fault::Error(422, "execution", "many-to-many matching not allowed"), &["many-to-many matching not allowed"]),
         (Fault::Error(400, "bad_data", "unknown function"), &["unknown function"]),
         (Fault::Status(503), &["503"]),
-        (Fault::Redirect(format!("{}/elsewhere", source.url())), &["404", "redirect"]),
+        (Fault::Redirect("/elsewhere".to_owned()), &["404", "redirect"]),
         (Fault::Slow(secs(30)), &["no answer within", "timeout", "timed out", "deadline"]),
         (Fault::Huge, &["1MiB", "1 MiB", "1048576", "large"]),
     ]
@@ -29,50 +33,54 @@ fn faults(source: &PrometheusStub) -> Vec<(Fault, &'static [&'static str])> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_that_answers_badly_is_told_of_and_resolves_nothing_and_resets_no_for() {
+    let mut errors = join_all(faults().into_iter().map(|(fault, words)| suffer(fault, words))).await;
+    let told = errors.len();
+    errors.sort();
+    errors.dedup();
+    assert_eq!(errors.len(), told, "each fault has words of its own: {errors:#?}");
+}
+
+/// Lets a source fail for longer than an alert lives at an Alertmanager that is told nothing; gives the rule's last error.
+async fn suffer(fault: Fault, words: Words) -> String {
     let (source, alertmanager) = tokio::join!(PrometheusStub::start(), AlertmanagerStub::start(Behaviour::Accept));
-    for (expr, value) in [("load > 1", 5.0), ("load > 2", 5.0), ("load + 0", 5.0)] {
-        source.set(expr, [("n", "1")], value);
+    for expr in ["load > 1", "load > 2", "load + 0"] {
+        source.set(expr, [("n", "1")], 5.0);
     }
     let bellwether = Bellwether::with(&Config::new(source.url(), &[&alertmanager.address]), RULES).start().await;
     let (firing, pending) = (labels([("alertname", "Firing")]), labels([("alertname", "Pending")]));
-    let firing_before = bellwether.wait_for(&firing, "firing", secs(10)).await;
+    let firing_before = bellwether.wait_for(&firing, "firing", secs(20)).await;
     let pending_before = bellwether.wait_for(&pending, "pending", secs(5)).await;
     eventually("it is sent", secs(5), async || alertmanager.firing(&firing)).await;
-    let mut errors: Vec<String> = Vec::new();
-    for (fault, words) in faults(&source) {
-        let failures = bellwether.metric("prometheus_rule_evaluation_failures_total", &[]).await.expect("a metric");
-        source.fail(Some(fault.clone()));
-        let error = eventually(&format!("{fault:?} is told"), secs(10), async || {
-            for rule in ["Firing", "Pending", "recorded"] {
-                bellwether.healthy(rule, "err").await?;
-            }
-            let rule = bellwether.rule("Firing").await?;
-            Ok::<_, String>(rule["lastError"].as_str().unwrap_or_default().to_owned())
-        })
-        .await;
-        println!("{fault:?}: {error}");
-        assert!(words.iter().any(|word| error.contains(word)), "{fault:?} is told as {error:?}");
-        let counted = bellwether.metric("prometheus_rule_evaluation_failures_total", &[]).await.expect("a metric");
-        assert!(counted >= failures + 3.0, "{fault:?}: {failures} failures, then {counted}");
-        errors.push(error);
-        source.fail(None);
-        eventually(&format!("well after {fault:?}"), secs(10), async || bellwether.healthy("Firing", "ok").await).await;
-        let firing_now = bellwether.alert_in(&firing, "firing").await.expect("it fires");
-        let pending_now = bellwether.alert_in(&pending, "pending").await.expect("it waits");
-        assert_eq!(firing_now["activeAt"], firing_before["activeAt"], "{fault:?}");
-        assert_eq!(pending_now["activeAt"], pending_before["activeAt"], "{fault:?}");
-    }
-    errors.sort();
-    errors.dedup();
-    assert_eq!(errors.len(), faults(&source).len(), "each fault has words of its own: {errors:#?}");
+    let failures =
+        async || bellwether.metric("prometheus_rule_evaluation_failures_total", &[]).await.expect("a metric");
+    assert_eq!(failures().await, 0.0, "{fault:?}");
 
-    // Longer than an alert lives at an Alertmanager that is told nothing.
-    source.fail(Some(Fault::Status(503)));
-    hold("the alert is kept alive", secs(6), async || alertmanager.firing(&firing).map(drop)).await;
+    source.fail(Some(fault.clone()));
+    let error = eventually(&format!("{fault:?} is told"), secs(15), async || {
+        for rule in ["Firing", "Pending", "recorded"] {
+            bellwether.healthy(rule, "err").await?;
+        }
+        let rule = bellwether.rule("Firing").await?;
+        Ok::<_, String>(rule["lastError"].as_str().unwrap_or_default().to_owned())
+    })
+    .await;
+    println!("{fault:?}: {error}");
+    assert!(words.iter().any(|word| error.contains(word)), "{fault:?} is told as {error:?}");
+    hold(&format!("alive through {fault:?}"), secs(6), async || alertmanager.firing(&firing).map(drop)).await;
+    let counted = failures().await;
+    assert!(counted >= 6.0, "{fault:?}: {counted} failures counted");
+
+    source.fail(None);
+    eventually(&format!("well after {fault:?}"), secs(10), async || bellwether.healthy("Firing", "ok").await).await;
+    let firing_now = bellwether.alert_in(&firing, "firing").await.expect("it fires");
+    let pending_now = bellwether.alert_in(&pending, "pending").await.expect("it waits");
+    assert_eq!(firing_now["activeAt"], firing_before["activeAt"], "{fault:?}");
+    assert_eq!(pending_now["activeAt"], pending_before["activeAt"], "{fault:?}");
     let posted = alertmanager.accepted(&firing);
-    assert!(posted.iter().all(|posted| !posted.is_resolve()), "nothing was resolved");
+    assert!(posted.iter().all(|posted| !posted.is_resolve()), "nothing was resolved by {fault:?}");
     let kept = posted.windows(2).all(|pair| pair[1].at_ms < pair[0].ends_ms && pair[1].starts_ms == pair[0].starts_ms);
-    assert!(kept, "it was always sent again in time: {posted:#?}");
+    assert!(kept, "{fault:?}: it was always sent again in time: {posted:#?}");
+    error
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,4 +127,48 @@ async fn the_query_is_sent_as_it_is_written_and_equal_ones_of_a_tick_once() {
     assert!(asked.iter().all(|asked| asked.query == "sum( load )by(n)>1 # why"), "{asked:?}");
     let apart: Vec<i64> = asked.windows(2).map(|pair| pair[1].at_ms - pair[0].at_ms).collect();
     assert!(apart.iter().all(|apart_ms| *apart_ms > 1000), "asked once for both rules: {apart:?} ms apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_source_holds_its_own_alerts_and_nobody_elses() {
+    let (main, second) = tokio::join!(PrometheusStub::start(), PrometheusStub::start());
+    let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
+    for source in [&main, &second] {
+        source.set("load > 1", [("n", "1")], 5.0);
+    }
+    let config = Config::new(main.url(), &[&alertmanager.address]).second_source(second.url());
+    let rules = "groups: [{name: g, rules: [{alert: Loaded, expr: load > 1}]}]";
+    let bellwether = Bellwether::with(&config, rules).start().await;
+    let [of_main, of_second] =
+        ["main", "second"].map(|cluster| labels([("alertname", "Loaded"), ("cluster", cluster)]));
+    for alert in [&of_main, &of_second] {
+        eventually("it fires", secs(10), async || alertmanager.firing(alert)).await;
+    }
+    main.fail(Some(Fault::Status(503)));
+    second.remove("load > 1", [("n", "1")]);
+    main.remove("load > 1", [("n", "1")]);
+    eventually("the end at the other source is told", secs(10), async || alertmanager.resolved(&of_second)).await;
+    hold("nobody knows of an end at the broken one", secs(6), async || alertmanager.firing(&of_main).map(drop)).await;
+    bellwether.alert_in(&of_main, "firing").await.expect("it is listed");
+    main.fail(None);
+    eventually("now it is known", secs(10), async || alertmanager.resolved(&of_main)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_slower_than_the_interval_costs_slots_and_nothing_else() {
+    let (source, alertmanager) = tokio::join!(PrometheusStub::start(), AlertmanagerStub::start(Behaviour::Accept));
+    source.set("load > 1", [("n", "1")], 5.0);
+    source.fail(Some(Fault::Slow(millis(2300))));
+    let config = Config::new(source.url(), &[&alertmanager.address]).to_yaml().replace("timeout: 1s", "timeout: 5s");
+    let rules = "groups: [{name: g, rules: [{alert: Loaded, expr: load > 1}]}]";
+    let bellwether = Bellwether::with_text(&config, rules).start().await;
+    let loaded = labels([("alertname", "Loaded")]);
+    eventually("it fires", secs(15), async || alertmanager.firing(&loaded)).await;
+    let begin = source.asked().len();
+    hold("it goes on firing", secs(6), async || alertmanager.firing(&loaded).map(drop)).await;
+    let asked = source.asked().len() - begin;
+    assert!(asked <= 4, "nothing piles up: asked {asked} times in six seconds");
+    let missed = bellwether.metric("prometheus_rule_group_iterations_missed_total", &[";g\""]).await;
+    assert!(missed.as_ref().is_ok_and(|missed| *missed >= 3.0), "{missed:?}");
+    bellwether.healthy("Loaded", "ok").await.expect("late is not wrong");
 }

@@ -121,3 +121,35 @@ async fn old_links_to_the_graph_page_lead_to_the_source() {
     let location = http::location(&link).await.expect("a redirect");
     assert!(location.starts_with(&format!("{}/graph?g0.expr=load", source.url())), "{location}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_shown_nowhere() {
+    let (source, refusing) = tokio::join!(PrometheusStub::start(), AlertmanagerStub::start(Behaviour::Answer(401)));
+    source.set("load > 1", [("n", "1")], 2.0);
+    let with_user = |url: &str| url.replace("http://", "http://somebody:s3cret@");
+    let config = Config::new(with_user(&source.url()), &[&refusing.address]).to_yaml();
+    let config = config
+        .replace("- timeout: 1s\n", "- timeout: 1s\n      basic_auth: {username: a, password: s3cret}\n")
+        + "remote_write:\n  - url: http://127.0.0.1:1/write\n    authorization: {credentials: s3cret}\n";
+    let bellwether = Bellwether::with_text(&config, RULES)
+        .argument(format!("--alertmanager.url={}", with_user(&format!("http://{}", refusing.address))))
+        .argument("--log.level=debug")
+        .start()
+        .await;
+    let loaded = labels([("alertname", "Loaded")]);
+    bellwether.wait_for(&loaded, "firing", secs(10)).await;
+    eventually("a refusal is logged", secs(10), async || {
+        if bellwether.log().contains("401") { Ok(()) } else { Err(bellwether.log()) }
+    })
+    .await;
+    // Errors of the source quote its URL.
+    source.fail(Some(Fault::CutOff));
+    eventually("the rule fails", secs(5), async || bellwether.healthy("Loaded", "err").await).await;
+    let pages = ["metrics", "api/v1/rules", "api/v1/alerts", "api/v1/alertmanagers", "api/v1/status/config"];
+    for page in pages.into_iter().chain(["api/v1/status/flags", "api/v1/status/runtimeinfo"]) {
+        let answer = http::get(&format!("{}/{page}", bellwether.url())).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{page}: {}", answer.text);
+        assert!(!answer.text.contains("s3cret"), "{page}: {}", answer.text);
+    }
+    assert!(!bellwether.log().contains("s3cret"), "{}", bellwether.log());
+}

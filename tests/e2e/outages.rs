@@ -136,3 +136,42 @@ async fn an_alertmanager_that_was_away_is_told_the_truth_and_the_others_never_wa
     .await;
     assert!(killed.not_firing(&ends).await.is_ok(), "it stays ended");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_remote_write_target_delays_no_alert_and_gets_what_it_missed() {
+    let Some(peers) = Peers::find() else { return };
+    let (source, alertmanager) = tokio::join!(PrometheusStub::start(), AlertmanagerStub::start(Behaviour::Accept));
+    let mut target = Prometheus::start(&peers, "global: {}\n").await;
+    target.kill();
+    source.set("up == 0", [("instance", "a:1")], 0.0);
+    source.set("up", [("instance", "a:1")], 0.0);
+    source.set("recorded == 0", [("instance", "a:1")], 0.0);
+    let rules = UP.replace(
+        "    rules:\n",
+        "    rules:\n      - {record: recorded, expr: up}\n      - {alert: Chained, expr: recorded == 0}\n",
+    );
+    let config = Config::new(source.url(), &[&alertmanager.address]).remote_write(target.write_url());
+    let bellwether = Bellwether::with(&config, &rules).start().await;
+    for name in ["Down", "Chained"] {
+        let wanted = labels([("alertname", name), ("instance", "a:1")]);
+        eventually("it fires", secs(10), async || alertmanager.firing(&wanted)).await;
+    }
+    let missed_ms = now_ms();
+    hold("evaluation goes on", secs(3), async || {
+        let rule = bellwether.healthy("Chained", "ok").await?;
+        let age_ms = now_ms() - parse_ms(&rule["lastEvaluation"]);
+        if age_ms < 3500 { Ok(()) } else { Err(rule.to_string()) }
+    })
+    .await;
+    target.restart().await;
+    for selector in ["recorded", "ALERTS{alertname=\"Down\"}"] {
+        eventually("what was missed arrives", secs(20), async || {
+            let series = target.stored(selector).await?;
+            match series.first().and_then(|series| series.samples.first()) {
+                Some((at, _)) if *at <= missed_ms => Ok(()),
+                other => Err(format!("{selector}: first {other:?}, should be before {missed_ms}")),
+            }
+        })
+        .await;
+    }
+}

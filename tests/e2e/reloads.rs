@@ -193,3 +193,96 @@ async fn a_changed_external_label_ends_the_old_label_set_and_fires_the_new_one()
     let after = bellwether.alert(&alert("Kept")).await.expect("it fires");
     assert_eq!(after["activeAt"], before["activeAt"], "the alert itself went on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_that_is_added_is_told_what_fires_and_one_that_stays_notices_nothing() {
+    let (first_source, second_source) = (source().await, source().await);
+    let (stays, added) =
+        tokio::join!(AlertmanagerStub::start(Behaviour::Accept), AlertmanagerStub::start(Behaviour::Accept));
+    let config = Config::new(first_source.url(), &[&stays.address]);
+    let bellwether = Bellwether::with(&config, KEPT).resend_delay("3s").start().await;
+    eventually("it fires", secs(10), async || stays.firing(&alert("Kept"))).await;
+    let before = [bellwether.alert(&alert("Kept")).await, bellwether.alert(&alert("Waits")).await];
+    // A source that moves to another address is the same source as long as its name is.
+    let config = Config::new(second_source.url(), &[&stays.address, &added.address]);
+    bellwether.write("bellwether.yml", &config.to_yaml());
+    let answer = bellwether.reload().await.expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    eventually("the added one knows", secs(10), async || added.firing(&alert("Kept"))).await;
+    eventually("the new address is asked", secs(10), async || {
+        if second_source.asked().is_empty() { Err("not asked") } else { Ok(()) }
+    })
+    .await;
+    eventually("the rule is well", secs(5), async || bellwether.healthy("Kept", "ok").await).await;
+    let after = [bellwether.alert(&alert("Kept")).await, bellwether.alert(&alert("Waits")).await];
+    for (before, after) in before.into_iter().zip(after) {
+        assert_eq!(before.expect("active")["activeAt"], after.expect("still active")["activeAt"]);
+    }
+    assert!(stays.accepted(&Labels::new()).iter().all(|posted| !posted.is_resolve()), "nothing ended");
+
+    let config = Config::new(second_source.url(), &[&stays.address]);
+    bellwether.write("bellwether.yml", &config.to_yaml());
+    assert_eq!(bellwether.reload().await.expect("an answer").status, 200);
+    let asked = added.requests().len();
+    hold("one that is removed is left alone", secs(4), async || {
+        let more = added.requests().len() - asked;
+        if more == 0 { Ok(()) } else { Err(format!("{more} more requests")) }
+    })
+    .await;
+    let left = http::metric(&bellwether.url(), "prometheus_notifications_sent_total", &[&added.address]).await;
+    assert!(left.is_err(), "its series are gone: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_reloads_keeps_nobody_from_being_evaluated_and_ends_nothing() {
+    let source = source().await;
+    let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
+    let bellwether = Bellwether::with(&Config::new(source.url(), &[&alertmanager.address]), KEPT).start().await;
+    eventually("it fires", secs(10), async || alertmanager.firing(&alert("Kept"))).await;
+    let before = bellwether.alert(&alert("Kept")).await.expect("it fires");
+    let begin_ms = now_ms();
+    let mut round = 0;
+    while now_ms() < begin_ms + 6000 {
+        round += 1;
+        let rules = KEPT.replace("{alert: Kept,", &format!("{{alert: Kept, annotations: {{round: '{round}'}},"));
+        bellwether.write("rules/rules.yml", &rules);
+        let answer = bellwether.reload().await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        alertmanager.firing(&alert("Kept")).expect("it is sent again in time");
+        let after = bellwether.alert(&alert("Kept")).await.expect("it fires");
+        assert_eq!(after["activeAt"], before["activeAt"], "after {round} reloads");
+        tokio::time::sleep(millis(150)).await;
+    }
+    let times: Vec<i64> = source.asked().iter().map(|asked| asked.at_ms).filter(|at| *at >= begin_ms).collect();
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(times.len() >= 4 && longest.is_some_and(|pause_ms| pause_ms < 2500), "{round} reloads, asked at {times:?}");
+    eventually("the newest annotation is sent", secs(10), async || {
+        let posted = alertmanager.firing(&alert("Kept"))?;
+        if posted.annotations["round"] == round.to_string() { Ok(()) } else { Err(format!("{posted:?}")) }
+    })
+    .await;
+    assert!(alertmanager.accepted(&alert("Kept")).iter().all(|posted| !posted.is_resolve()), "it never ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_alert_relabeling_moves_what_fires_and_ends_what_is_dropped() {
+    let source = source().await;
+    let alertmanager = AlertmanagerStub::start(Behaviour::Accept).await;
+    let config = Config::new(source.url(), &[&alertmanager.address]).to_yaml();
+    let with = |relabeling: &str| {
+        config.replace("alerting:\n", &format!("alerting:\n  alert_relabel_configs: [{relabeling}]\n"))
+    };
+    let bellwether = Bellwether::with_text(&with("{target_label: tier, replacement: a}"), KEPT).start().await;
+    let [tier_a, tier_b] = ["a", "b"].map(|tier| labels([("alertname", "Kept"), ("tier", tier)]));
+    eventually("it fires", secs(10), async || alertmanager.firing(&tier_a)).await;
+    let before = bellwether.alert(&alert("Kept")).await.expect("it fires");
+    bellwether.write("bellwether.yml", &with("{target_label: tier, replacement: b}"));
+    assert_eq!(bellwether.reload().await.expect("an answer").status, 200);
+    eventually("the new label set fires", secs(10), async || alertmanager.firing(&tier_b)).await;
+    eventually("the old one has ended", secs(10), async || alertmanager.resolved(&tier_a)).await;
+    bellwether.write("bellwether.yml", &with("{source_labels: [alertname], regex: Kept, action: drop}"));
+    assert_eq!(bellwether.reload().await.expect("an answer").status, 200);
+    eventually("what is dropped has ended", secs(10), async || alertmanager.resolved(&tier_b)).await;
+    let after = bellwether.alert_in(&alert("Kept"), "firing").await.expect("here it fires on");
+    assert_eq!(after["activeAt"], before["activeAt"]);
+}

@@ -35,6 +35,15 @@ groups:
       - alert: Busy
         expr: avg_over_time(level[5s]) > 30
         for: 1s
+  - name: looks back
+    query_offset: 3s
+    rules:
+      - record: level:sum
+        expr: sum(level)
+      - alert: HighBefore
+        expr: level{site="a"} > 10
+        for: 2s
+        annotations: {now: '{{ with query "vector(1)" }}{{ . | first | value }}{{ end }}'}
   - name: ends
     interval: 1s
     rules:
@@ -74,7 +83,7 @@ fn story(begin_ms: i64) -> Timeline {
             10..15 => None,
             _ => Some(1.0),
         })
-        .series("ramp", [("site", "x")], range, |second| (second < 18).then(|| 3.0 * (second as f64)))
+        .series("ramp", [("site", "x")], range, |second| (second < 18).then_some(3.0 * second as f64))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +101,7 @@ async fn a_prometheus_that_evaluates_the_same_rules_itself_comes_to_the_same_ale
     let bellwether = Bellwether::with(&config, RULES).start().await;
     // Both have then looked for what to restore, and write `ALERTS`.
     for url in [bellwether.url(), twin.url()] {
-        for group in ["levels", "ends"] {
+        for group in ["levels", "looks back", "ends"] {
             let part = format!(";{group}\"");
             eventually("some iterations", secs(20), async || {
                 let done = http::metric(&url, "prometheus_rule_group_iterations_total", &[&part]).await?;
@@ -118,7 +127,7 @@ async fn a_prometheus_that_evaluates_the_same_rules_itself_comes_to_the_same_ale
         let missed = http::metric(&url, "prometheus_rule_group_iterations_missed_total", &[]).await.expect("a metric");
         tolerance_ms += missed as i64 * INTERVAL_MS;
     }
-    for selector in ["ALERTS", "site:level:max"] {
+    for selector in ["ALERTS", "site:level:max", "level:sum"] {
         let (ours, theirs) =
             (source.stored(selector).await.expect("a query"), twin.stored(selector).await.expect("a query"));
         compare_stored(&ours, &theirs, story.begin_ms, tolerance_ms);
@@ -173,39 +182,44 @@ fn compare_listed(ours: &[(Labels, Value)], theirs: &[(Labels, Value)]) -> Resul
 }
 
 /// When a series had samples (first and last of each run), and which values.
-fn runs(series: &[Series], begin_ms: i64, gap_ms: i64) -> BTreeMap<Labels, (Vec<(i64, i64)>, BTreeSet<String>)> {
-    let mut all = BTreeMap::new();
+#[derive(Default)]
+struct Runs {
+    runs: Vec<(i64, i64)>,
+    values: BTreeSet<String>,
+}
+
+fn runs(series: &[Series], begin_ms: i64, gap_ms: i64) -> BTreeMap<Labels, Runs> {
+    let mut all: BTreeMap<Labels, Runs> = BTreeMap::new();
     for series in series {
-        let (runs, values): &mut (Vec<(i64, i64)>, BTreeSet<String>) =
-            all.entry(without_external(series.labels.clone())).or_default();
+        let of_one = all.entry(without_external(series.labels.clone())).or_default();
         for (at, value) in series.samples.iter().filter(|(at, _)| *at >= begin_ms) {
-            values.insert(value.to_string());
-            match runs.last_mut() {
+            of_one.values.insert(value.to_string());
+            match of_one.runs.last_mut() {
                 Some((_, last)) if *at - *last <= gap_ms => *last = *at,
-                _ => runs.push((*at, *at)),
+                _ => of_one.runs.push((*at, *at)),
             }
         }
     }
-    all.retain(|_, (runs, _)| !runs.is_empty());
+    all.retain(|_, of_one| !of_one.runs.is_empty());
     all
 }
 
 fn compare_stored(ours: &[Series], theirs: &[Series], begin_ms: i64, tolerance_ms: i64) {
     let gap_ms = INTERVAL_MS / 2 + tolerance_ms;
     let (ours, theirs) = (runs(ours, begin_ms, gap_ms), runs(theirs, begin_ms, gap_ms));
-    let names = |all: &BTreeMap<Labels, _>| all.keys().cloned().collect::<Vec<_>>();
+    let names = |all: &BTreeMap<Labels, Runs>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&ours), names(&theirs));
-    for (labels, (our_runs, our_values)) in &ours {
-        let (their_runs, their_values) = &theirs[labels];
+    for (labels, ours) in &ours {
+        let theirs = &theirs[labels];
         let told = || {
-            let from_begin = |runs: &[(i64, i64)]| {
-                runs.iter().map(|(first, last)| (first - begin_ms, last - begin_ms)).collect::<Vec<_>>()
+            let from_begin = |runs: &Runs| {
+                runs.runs.iter().map(|(first, last)| (first - begin_ms, last - begin_ms)).collect::<Vec<_>>()
             };
-            format!("{labels:?}: ours {:?}, theirs {:?}", from_begin(our_runs), from_begin(their_runs))
+            format!("{labels:?}: ours {:?}, theirs {:?}", from_begin(ours), from_begin(theirs))
         };
-        assert_eq!(our_values, their_values, "{labels:?}");
-        assert_eq!(our_runs.len(), their_runs.len(), "{}", told());
-        for (our_run, their_run) in our_runs.iter().zip(their_runs) {
+        assert_eq!(ours.values, theirs.values, "{labels:?}");
+        assert_eq!(ours.runs.len(), theirs.runs.len(), "{}", told());
+        for (our_run, their_run) in ours.runs.iter().zip(&theirs.runs) {
             let apart_ms = (our_run.0 - their_run.0).abs().max((our_run.1 - their_run.1).abs());
             assert!(apart_ms <= tolerance_ms, "{apart_ms} ms apart: {}", told());
         }

@@ -20,6 +20,7 @@ pub(crate) struct Config {
     /// `host:port` each.
     pub(crate) alertmanagers: Vec<String>,
     pub(crate) remote_write_url: Option<String>,
+    pub(crate) second_source_url: Option<String>,
 }
 
 impl Config {
@@ -38,6 +39,12 @@ impl Config {
         self
     }
 
+    /// A second source beside `main`. Each gives its name as the label `cluster`.
+    pub(crate) fn second_source(mut self, url: String) -> Config {
+        self.second_source_url = Some(url);
+        self
+    }
+
     pub(crate) fn to_yaml(&self) -> String {
         let mut text = "global:\n  evaluation_interval: 1s\n  external_labels:\n".to_owned();
         let mut line = |arguments: std::fmt::Arguments<'_>| writeln!(text, "{arguments}").expect("a string takes all");
@@ -49,6 +56,10 @@ impl Config {
         line(format_args!("        - targets: {:?}", self.alertmanagers));
         line(format_args!("sources:\n  - name: main\n    type: prometheus\n    url: {}", self.source_url));
         line(format_args!("    timeout: 1s\n    max_answer_bytes: 1MiB"));
+        if let Some(url) = &self.second_source_url {
+            line(format_args!("    labels: {{cluster: main}}\n  - name: second\n    type: prometheus"));
+            line(format_args!("    url: {url}\n    timeout: 1s\n    labels: {{cluster: second}}"));
+        }
         if let Some(url) = &self.remote_write_url {
             line(format_args!("remote_write:\n  - url: {url}"));
         }
@@ -178,6 +189,10 @@ impl Bellwether {
 
     pub(crate) async fn exit(&mut self, limit: Duration) -> ExitStatus {
         self.process.exit(limit).await
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
     }
 
     /// Starts it again after it has ended, with the same directory and port.
