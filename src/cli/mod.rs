@@ -14,7 +14,7 @@ use crate::config::redacted;
 
 /// Evaluates Prometheus rules and delivers the alerts.
 #[derive(Debug, Parser)]
-#[command(name = "bellwether", version, about, max_term_width = 100)]
+#[command(name = "bellwether", version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -105,7 +105,7 @@ pub(super) struct Run {
     )]
     resend_delay: Duration,
 
-    /// Queries that may be in flight beyond one for each group
+    /// Bound of queries in flight: one for each group, and this many less one over all of them
     #[arg(long = "rules.max-concurrent-evals", value_name = "N", default_value_t = 4)]
     max_concurrent_evals: usize,
 
