@@ -142,3 +142,33 @@ async fn thousands_of_alerts_go_out_in_batches_and_all_of_them_end() {
     let sent = bellwether.metric("prometheus_notifications_sent_total", &[]).await.expect("a metric");
     assert!(sent >= 2.0 * COUNT as f64, "{sent}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_arrived_is_ended_and_what_nobody_heard_of_is_not_begun() {
+    let source = PrometheusStub::start().await;
+    source.set("load > 1", [("n", "1")], 2.0);
+    let (silent, down) =
+        tokio::join!(AlertmanagerStub::start(Behaviour::TakeSilently), AlertmanagerStub::start(Behaviour::Answer(503)));
+    let config = Config::new(source.url(), &[&silent.address, &down.address]);
+    // An Alertmanager that took the alert would hold it for a minute.
+    let bellwether = Bellwether::with(&config, RULES).resend_delay("15s").start().await;
+    eventually("it has arrived", secs(10), async || silent.firing(&number("1"))).await;
+    source.remove("load > 1", [("n", "1")]);
+    eventually("it is over", secs(5), async || match bellwether.alert(&number("1")).await {
+        Ok(alert) => Err(alert.to_string()),
+        Err(_) => Ok(()),
+    })
+    .await;
+    for alertmanager in [&silent, &down] {
+        alertmanager.behave(Behaviour::Accept);
+    }
+    eventually("its end arrives too", secs(10), async || silent.resolved(&number("1"))).await;
+    eventually("nothing is left to say", secs(10), async || {
+        match bellwether.metric("bellwether_notifications_undelivered", &[]).await? {
+            0.0 => Ok(()),
+            undelivered => Err(format!("{undelivered} undelivered")),
+        }
+    })
+    .await;
+    assert!(down.firing(&number("1")).is_err(), "no alert begins after its end: {:?}", down.known());
+}

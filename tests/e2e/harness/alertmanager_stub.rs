@@ -31,6 +31,8 @@ pub(crate) enum Behaviour {
     Redirect(String),
     /// The connection stays open, and nothing is said.
     Never,
+    /// Nothing is said, but the alerts are taken: a proxy may lose an answer.
+    TakeSilently,
 }
 
 #[derive(Clone, Debug)]
@@ -137,7 +139,10 @@ async fn receive(State(shared): State<Arc<Mutex<Shared>>>, body: String) -> Resp
     if let Behaviour::AcceptAfter(pause) = &behaviour {
         tokio::time::sleep(*pause).await;
     }
-    if matches!(behaviour, Behaviour::Never) {
+    if matches!(behaviour, Behaviour::TakeSilently) {
+        shared.lock().accepted.extend(alerts.clone());
+    }
+    if matches!(behaviour, Behaviour::Never | Behaviour::TakeSilently) {
         std::future::pending::<()>().await;
     }
     let (status, header, text, taken) = answer(&behaviour, alerts);
@@ -155,7 +160,8 @@ fn answer(
     alerts: Vec<Posted>,
 ) -> (StatusCode, Option<(HeaderName, String)>, &'static str, Vec<Posted>) {
     match behaviour {
-        Behaviour::Accept | Behaviour::AcceptAfter(_) | Behaviour::Never => (StatusCode::OK, None, "", alerts),
+        Behaviour::Accept | Behaviour::AcceptAfter(_) => (StatusCode::OK, None, "", alerts),
+        Behaviour::Never | Behaviour::TakeSilently => unreachable!("these do not answer"),
         Behaviour::Answer(status) => {
             (StatusCode::from_u16(*status).expect("a status"), None, "\"as the test wants it\"", vec![])
         }
