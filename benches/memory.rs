@@ -1,10 +1,11 @@
-//! What one active alert takes of memory, told by the system: resident memory with so many alerts, and with twice as many.
+//! What one active alert takes of memory, as the state counts it and as the system tells it.
 //!
 //! Run with `cargo bench --bench memory`. Not a bench of criterion's: it prints one table. Linux only.
 
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,34 +22,42 @@ const RULE: &str =
 /// Each size in a process of its own, so that what one leaves behind is not counted for the next.
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, size, alerts] = &arguments[..]
-        && size == "--alerts"
+    if let [_, only, alerts] = &arguments[..]
+        && only == "--alerts"
     {
-        let measured = measure(alerts.parse().expect("a number of alerts"));
-        println!("{} {} {} {}", measured.0, measured.1, measured.2, measured.3);
+        let Measured { empty, held, peak, state } = measure(alerts.parse().expect("a number of alerts"));
+        println!("{empty} {held} {peak} {state}");
         return;
     }
     if fs::metadata("/proc/self/status").is_err() {
         println!("skipped: /proc/self/status is not there");
         return;
     }
-    println!(
-        "{:>8}  {:>12}  {:>12}  {:>14}  {:>12}",
-        "alerts", "held KiB", "each, bytes", "peak of a tick", "labels each"
-    );
+    println!("bytes for each alert");
+    println!("  alerts   state   resident between two ticks   more at the peak of a tick");
     for alerts in [50_000, 100_000, 200_000] {
         let program = std::env::current_exe().expect("this program has a path");
-        let run = std::process::Command::new(program).args(["--alerts", &alerts.to_string()]).output();
-        let text = String::from_utf8(run.expect("it runs").stdout).expect("numbers");
+        let run = Command::new(program).args(["--alerts", &alerts.to_string()]).output().expect("it runs");
+        let text = String::from_utf8(run.stdout).expect("numbers");
         let numbers: Vec<usize> = text.split_whitespace().map(|word| word.parse().expect("a number")).collect();
-        let [empty, held, peak, labels] = numbers[..] else { panic!("four numbers, not {text:?}") };
-        let each = (held - empty) * 1024 / alerts;
-        println!("{alerts:>8}  {:>12}  {each:>12}  {:>10} KiB  {labels:>12}", held - empty, peak - held);
+        let [empty, held, peak, state] = numbers[..] else { panic!("four numbers, not {text:?}") };
+        let each = |kib: usize| kib * 1024 / alerts;
+        println!("{alerts:>8}  {:>6}  {:>27}  {:>27}", state / alerts, each(held - empty), each(peak - held));
     }
 }
 
-/// Resident KiB without and with the alerts, at the peak of an evaluation that changes nothing, and bytes of labels.
-fn measure(alerts: usize) -> (usize, usize, usize, usize) {
+struct Measured {
+    /// Resident KiB without alerts.
+    empty: usize,
+    /// And with them, after three evaluations; what the allocator keeps for itself is in it.
+    held: usize,
+    /// And at the peak of a fourth, which changes nothing, its answer included.
+    peak: usize,
+    /// Bytes that the state says it holds.
+    state: usize,
+}
+
+fn measure(alerts: usize) -> Measured {
     let (group, settings) = (group(RULE), Arc::new(settings()));
     let mut state = GroupState::new(&group, &settings, false);
     let empty = status("VmRSS");
@@ -57,15 +66,13 @@ fn measure(alerts: usize) -> (usize, usize, usize, usize) {
         (state, _) = tick(&group, &settings, state, at, samples(alerts, 0.0).into());
         at = at + MINUTE;
     }
-    let labels: usize = state.rules[0].active().map(|alert| alert.labels.heap_bytes()).sum();
-    let held = status("VmRSS");
-    let answer = samples(alerts, 0.0).into();
+    let (held, bytes) = (status("VmRSS"), state.rules[0].alerts.heap_bytes());
     // Forgets the peak so far.
     fs::write("/proc/self/clear_refs", "5").expect("the system forgets");
-    let outcome = tick(&group, &settings, state, at, answer);
+    let outcome = tick(&group, &settings, state, at, samples(alerts, 0.0).into());
     let peak = status("VmHWM");
     drop(outcome);
-    (empty, held, peak, labels / alerts)
+    Measured { empty, held, peak, state: bytes }
 }
 
 fn status(what: &str) -> usize {

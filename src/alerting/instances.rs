@@ -134,6 +134,7 @@ mod tests {
         AlertInstance {
             state: Instance::Pending { active_at: Timestamp::from_seconds(0) },
             labels: labels(number),
+            fingerprint: labels(number).fingerprint(),
             annotations: Labels::empty(),
             value: f64::from(number),
             generator_url: "".into(),

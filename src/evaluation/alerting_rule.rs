@@ -234,6 +234,7 @@ pub(crate) fn apply(
                 hash,
                 AlertInstance {
                     state: now,
+                    fingerprint: element.labels.fingerprint(),
                     labels: element.labels,
                     annotations: Labels::empty(),
                     value: 0.0,

@@ -152,7 +152,7 @@ impl RuleState {
             Instance::Pending { active_at } => active_at,
         };
         Alert {
-            key: AlertKey { rule: self.id, fingerprint: instance.labels.fingerprint() },
+            key: AlertKey { rule: self.id, fingerprint: instance.fingerprint },
             labels: instance.labels.clone(),
             annotations: instance.annotations.clone(),
             starts_at,
