@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Labels, Timestamp};
+use crate::model::{Fingerprint, Labels, Timestamp};
 
 /// The state of an alert instance. Each variant holds only the times that exist in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct AlertInstance {
     pub state: Instance,
     /// Identity; `alertname` included, external labels not.
     pub labels: Labels,
+    /// Of `labels`.
+    pub fingerprint: Fingerprint,
     /// As of the last evaluation that gave it.
     pub annotations: Labels,
     /// As of the last evaluation that gave it; 0 for a histogram.

@@ -5,11 +5,14 @@
 //! `evaluation`. Source: Prometheus `rules/alerting.go` and `rules/group.go`.
 
 mod instance;
+mod instances;
 mod restore;
 mod series;
 mod step;
 
 pub use instance::{AlertInstance, Instance};
+pub use instances::AlertInstances;
+pub(crate) use instances::{LabelsHash, hash};
 pub use restore::{LastState, bare, last_states, restored_active_at, state_query};
 pub use series::{alert_series, for_state_series};
 pub use step::{Seen, Timing, step};

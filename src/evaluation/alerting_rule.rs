@@ -1,22 +1,24 @@
 //! What an alerting rule makes of an answer: elements with their templates expanded, then the state machine over them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use super::recording_rule::marker;
 use super::template_queries::TemplateQueries;
 use super::{RuleError, RuleState, Settings};
 use crate::alerting::{
-    AlertInstance, Instance, LastState, RESOLVED_RETENTION, Seen, Timing, alert_series, for_state_series,
-    restored_active_at, step,
+    AlertInstance, AlertInstances, Instance, LabelsHash, LastState, RESOLVED_RETENTION, Seen, Timing, alert_series,
+    for_state_series, hash, restored_active_at, step,
 };
 use crate::model::{
-    ALERT_NAME, Alert, AlertState, Evaluated, Labels, LabelsBuilder, METRIC_NAME, Sample, SourceErrorKind, TimedSample,
+    ALERT_NAME, Alert, AlertState, Evaluated, Labels, LabelsScratch, METRIC_NAME, Sample, SourceErrorKind, TimedSample,
     Timestamp, Value,
 };
 use crate::rules::{AlertingRule, Group, Rule};
-use crate::template::{Context, Expansion};
+use crate::template::{Context, Expansion, Template};
 
 /// One element of the answer, as the alert it stands for.
 #[derive(Debug)]
@@ -62,12 +64,18 @@ impl Elements {
     }
 
     /// Expands what can be expanded; gives the queries that are wanted for the rest, none when all is done.
+    ///
+    /// `known`: the rule's alerts so far. What is one of them already shares its label set and its annotations.
     pub(crate) fn expand(
         &mut self,
         rule: &Rule,
         alerting: &AlertingRule,
         settings: &Settings,
+        known: &AlertInstances,
     ) -> Result<BTreeSet<String>, RuleError> {
+        let (queries, expansions) = (&self.queries, &mut self.expansions);
+        let mut expander =
+            Expander { rule, alerting, queries, expansions, known, expected: 0, scratch: LabelsScratch::default() };
         let mut wanted = BTreeSet::new();
         for (sample, done) in self.samples.iter().zip(&mut self.done).filter(|(_, done)| done.is_none()) {
             let context = Context {
@@ -77,7 +85,7 @@ impl Elements {
                 value: &sample.value,
                 at: self.at,
             };
-            match expand(rule, alerting, &context, &self.queries, &mut self.expansions)? {
+            match expander.element(&context)? {
                 Expanded::Done(element) => *done = Some(element),
                 Expanded::Wants(query) => _ = wanted.insert(query),
             }
@@ -95,52 +103,83 @@ enum Expanded {
     Wants(String),
 }
 
-/// Labels: the element's, less its metric name, then the rule's templates in name order (an empty result removes the
-/// label), then `alertname`. Annotations: every template, empty results kept.
-fn expand(
-    rule: &Rule,
-    alerting: &AlertingRule,
-    context: &Context<'_>,
-    queries: &TemplateQueries,
-    expansions: &mut Expansions,
-) -> Result<Expanded, RuleError> {
-    let mut text_of = |template: &crate::template::Template| match template.expand(context, queries) {
-        Expansion::Needs(query) => Err(query),
-        Expansion::Done(text) => {
-            expansions.done += 1;
-            Ok(text)
+/// Makes elements of samples, one after the other.
+struct Expander<'a> {
+    rule: &'a Rule,
+    alerting: &'a AlertingRule,
+    queries: &'a TemplateQueries,
+    expansions: &'a mut Expansions,
+    known: &'a AlertInstances,
+    /// Where the next element is expected among the known alerts.
+    expected: usize,
+    scratch: LabelsScratch,
+}
+
+impl<'a> Expander<'a> {
+    /// Labels: the element's, less its metric name, then the rule's templates in name order (an empty result removes the
+    /// label), then `alertname`. Annotations: every template, empty results kept.
+    fn element(&mut self, context: &Context<'_>) -> Result<Expanded, RuleError> {
+        let mut changes: Changes<'a> = SmallVec::new();
+        changes.push((METRIC_NAME, Cow::Borrowed("")));
+        self.queries.take_failed();
+        for (name, template) in &self.alerting.label_templates {
+            match self.text_of(template, context) {
+                Ok(text) => set(&mut changes, name, Cow::Owned(text)),
+                Err(query) => return Ok(Expanded::Wants(query)),
+            }
+            // A label decides which alert this is. A source that did not answer must not make another alert of it.
+            if let Some((query, error)) =
+                self.queries.take_failed().filter(|(_, e)| e.kind != SourceErrorKind::Rejected)
+            {
+                return Err(RuleError::LabelQuery { label: name.to_string(), query, error });
+            }
         }
-        Expansion::Failed(error) => {
-            expansions.done += 1;
-            expansions.failed += 1;
-            let text = format!("<error expanding template: {error}>");
-            expansions.error = Some(error);
-            Ok(text)
+        set(&mut changes, ALERT_NAME, Cow::Borrowed(&*self.rule.name));
+        let mut annotations: Changes<'a> = SmallVec::new();
+        for (name, template) in &self.alerting.annotation_templates {
+            match self.text_of(template, context) {
+                Ok(text) => annotations.push((name, Cow::Owned(text))),
+                Err(query) => return Ok(Expanded::Wants(query)),
+            }
         }
-    };
-    let mut labels = LabelsBuilder::new(context.labels);
-    labels.remove(METRIC_NAME);
-    queries.take_failed();
-    for (name, template) in &alerting.label_templates {
-        match text_of(template) {
-            Ok(text) => labels.set(&**name, text),
-            Err(query) => return Ok(Expanded::Wants(query)),
-        }
-        // A label decides which alert this is. A source that did not answer must not make another alert of it.
-        if let Some((query, error)) = queries.take_failed().filter(|(_, e)| e.kind != SourceErrorKind::Rejected) {
-            return Err(RuleError::LabelQuery { label: name.to_string(), query, error });
+        let labels = self.scratch.changed(context.labels, changes.iter().map(|(name, text)| (*name, &**text)));
+        let position = self.known.position(labels, self.expected);
+        let known = position.map(|position| self.known.at(position));
+        let labels = known.map_or_else(|| labels.to_labels(), |known| known.labels.clone());
+        let texts = self.scratch.packed(annotations.iter().map(|(name, text)| (*name, &**text)));
+        let same = known.filter(|known| texts == known.annotations);
+        let annotations = same.map_or_else(|| texts.to_labels(), |known| known.annotations.clone());
+        self.expected = position.map_or(self.expected, |position| position + 1);
+        Ok(Expanded::Done(Element { labels, annotations, value: context.value.clone() }))
+    }
+
+    /// The text of a template, its fault in its place; or else the query that it waits for.
+    fn text_of(&mut self, template: &Template, context: &Context<'_>) -> Result<String, String> {
+        match template.expand(context, self.queries) {
+            Expansion::Needs(query) => Err(query),
+            Expansion::Done(text) => {
+                self.expansions.done += 1;
+                Ok(text)
+            }
+            Expansion::Failed(error) => {
+                self.expansions.done += 1;
+                self.expansions.failed += 1;
+                let text = format!("<error expanding template: {error}>");
+                self.expansions.error = Some(error);
+                Ok(text)
+            }
         }
     }
-    labels.set(ALERT_NAME, &*rule.name);
-    let mut annotations = LabelsBuilder::default();
-    for (name, template) in &alerting.annotation_templates {
-        match text_of(template) {
-            Ok(text) => annotations.set_even_empty(&**name, text),
-            Err(query) => return Ok(Expanded::Wants(query)),
-        }
+}
+
+/// Labels with their new values, sorted by name; an empty value removes a label.
+type Changes<'a> = SmallVec<[(&'a str, Cow<'a, str>); 8]>;
+
+fn set<'a>(changes: &mut Changes<'a>, name: &'a str, value: Cow<'a, str>) {
+    match changes.binary_search_by(|(found, _)| (*found).cmp(name)) {
+        Ok(index) => changes[index].1 = value,
+        Err(index) => changes.insert(index, (name, value)),
     }
-    let (labels, annotations) = (labels.finish(), annotations.finish());
-    Ok(Expanded::Done(Element { labels, annotations, value: context.value.clone() }))
 }
 
 /// What `ALERTS_FOR_STATE` said, for the alerts that came up since the start.
@@ -181,26 +220,34 @@ pub(crate) fn apply(
         resolved_retention: settings.resolved_retention.max(RESOLVED_RETENTION),
     };
     let elements = elements.finish();
-    check(group, state, &elements, at, &timing)?;
+    let places = Places::of(group, state, &elements, at, &timing)?;
 
     let shared_url = settings.shared_generator_url(rule);
-    let mut applied = Applied::default();
-    applied.samples.reserve(elements.len() * 2);
-    let mut seen = HashSet::with_capacity_and_hasher(elements.len(), FixedState::default());
+    let mut writer = Writer::new(restored, at - settings.query_offset, elements.len());
     let mut alerts = std::mem::take(&mut state.alerts);
-    for element in elements {
-        seen.insert(element.labels.clone());
-        let was = alerts.get(&element.labels).map(|instance| instance.state);
+    for (element, place) in elements.into_iter().zip(places.each) {
+        let was = match place {
+            Place::Known(position) => Some(alerts.at(position).state),
+            Place::New(_) => None,
+        };
         let mut now = step(was, Seen::Present, at, &timing).expect("what is present has a state");
-        let instance = alerts.entry(element.labels).or_insert_with_key(|labels| AlertInstance {
-            state: now,
-            labels: labels.clone(),
-            annotations: Labels::empty(),
-            value: 0.0,
-            generator_url: shared_url.clone().unwrap_or_default(),
-            written: None,
-            unrestored: state.restoring_evaluations > 0,
-        });
+        let position = match place {
+            Place::Known(position) => position,
+            Place::New(hash) => alerts.push(
+                hash,
+                AlertInstance {
+                    state: now,
+                    fingerprint: element.labels.fingerprint(),
+                    labels: element.labels,
+                    annotations: Labels::empty(),
+                    value: 0.0,
+                    generator_url: shared_url.clone().unwrap_or_default(),
+                    written: None,
+                    unrestored: state.restoring_evaluations > 0,
+                },
+            ),
+        };
+        let instance = alerts.at_mut(position);
         if instance.unrestored {
             now = restore(now, instance, restored, settings, at, &timing);
         }
@@ -216,10 +263,10 @@ pub(crate) fn apply(
         }
         instance.state = now;
         let told = tell(was_firing, reworded, now, at, settings);
-        write(instance, restored, at - settings.query_offset, &mut applied);
-        applied.alerts.extend(told.map(|told| state.alert(instance, told)));
+        writer.write(instance);
+        writer.applied.alerts.extend(told.map(|told| state.alert(instance, told)));
     }
-    absent(settings, state, &mut alerts, &seen, at, &timing, restored, &mut applied);
+    absent(state, &mut alerts, &places.present, at, &timing, &mut writer);
     state.alerts = alerts;
     match restored {
         Restored::NotWanted => {}
@@ -231,28 +278,55 @@ pub(crate) fn apply(
             }
         }
     }
-    Ok(applied)
+    Ok(writer.applied)
 }
 
-/// No two elements with one label set, and no more alerts than the group's limit.
-fn check(
-    group: &Group,
-    state: &RuleState,
-    elements: &[Element],
-    at: Timestamp,
-    timing: &Timing,
-) -> Result<(), RuleError> {
-    let mut seen: HashSet<&Labels, FixedState> =
-        HashSet::with_capacity_and_hasher(elements.len(), FixedState::default());
-    if let Some(twice) = elements.iter().find(|element| !seen.insert(&element.labels)) {
-        return Err(RuleError::DuplicateAlert(twice.labels.clone()));
+/// Where the elements of an answer stand among the alerts of the rule.
+struct Places {
+    /// One for each element.
+    each: Vec<Place>,
+    /// One for each known alert: whether it is among the elements.
+    present: Vec<bool>,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Known(usize),
+    New(LabelsHash),
+}
+
+impl Places {
+    /// No two elements have one label set, and there are no more alerts than the group's limit.
+    fn of(
+        group: &Group,
+        state: &RuleState,
+        elements: &[Element],
+        at: Timestamp,
+        timing: &Timing,
+    ) -> Result<Places, RuleError> {
+        let mut places = Places { each: Vec::with_capacity(elements.len()), present: vec![false; state.alerts.len()] };
+        let mut new: HashSet<&Labels, FixedState> = HashSet::default();
+        let mut expected = 0;
+        for Element { labels, .. } in elements {
+            let (place, twice) = match state.alerts.position(labels.view(), expected) {
+                Some(position) => {
+                    expected = position + 1;
+                    (Place::Known(position), std::mem::replace(&mut places.present[position], true))
+                }
+                None => (Place::New(hash(labels.view())), !new.insert(labels)),
+            };
+            if twice {
+                return Err(RuleError::DuplicateAlert(labels.clone()));
+            }
+            places.each.push(place);
+        }
+        let Some(limit) = group.limit else { return Ok(places) };
+        let stays = |instance: &AlertInstance| step(Some(instance.state), Seen::Absent, at, timing);
+        let absent = state.alerts.iter().zip(&places.present).filter(|(_, present)| !**present);
+        let kept = absent.filter(|(instance, _)| stays(instance).is_some_and(Instance::is_active)).count();
+        let count = elements.len() + kept;
+        if count > limit { Err(RuleError::AlertLimit { limit, count }) } else { Ok(places) }
     }
-    let Some(limit) = group.limit else { return Ok(()) };
-    let absent = state.alerts.values().filter(|instance| !seen.contains(&instance.labels));
-    let stays = |instance: &AlertInstance| step(Some(instance.state), Seen::Absent, at, timing);
-    let kept = absent.filter(|instance| stays(instance).is_some_and(Instance::is_active)).count();
-    let count = elements.len() + kept;
-    if count > limit { Err(RuleError::AlertLimit { limit, count }) } else { Ok(()) }
 }
 
 /// The state of an alert that is pending for the first time since the start, given what is remembered of it.
@@ -283,60 +357,76 @@ fn tell(was_firing: bool, reworded: bool, now: Instance, at: Timestamp, settings
     }
 }
 
-/// The alerts that the answer no longer holds.
-#[expect(clippy::too_many_arguments, reason = "one step of `apply`, split off for its length")]
+/// The alerts that the answer no longer holds. `present`: one for each that was known before it.
 fn absent(
-    settings: &Settings,
     state: &RuleState,
-    alerts: &mut HashMap<Labels, AlertInstance, FixedState>,
-    seen: &HashSet<Labels, FixedState>,
+    alerts: &mut AlertInstances,
+    present: &[bool],
     at: Timestamp,
     timing: &Timing,
-    restored: &Restored,
-    applied: &mut Applied,
+    writer: &mut Writer<'_>,
 ) {
-    let written_at = at - settings.query_offset;
-    alerts.retain(|labels, instance| {
-        if seen.contains(labels) {
-            return true;
-        }
+    let mut over = Vec::new();
+    for (position, _) in present.iter().enumerate().filter(|(_, present)| !**present) {
+        let instance = alerts.at_mut(position);
         let was_firing = instance.state.is_firing();
         let Some(now) = step(Some(instance.state), Seen::Absent, at, timing) else {
-            end(instance, written_at, applied);
-            return false;
+            writer.end(instance);
+            over.push(position);
+            continue;
         };
         instance.state = now;
         if was_firing && !now.is_firing() {
-            applied.alerts.push(state.alert(instance, AlertState::Resolved { resolved_at: at }));
+            writer.applied.alerts.push(state.alert(instance, AlertState::Resolved { resolved_at: at }));
         }
-        write(instance, restored, written_at, applied);
-        true
-    });
+        writer.write(instance);
+    }
+    alerts.remove(&over);
 }
 
-/// The samples of an instance, and markers for those of the state it has left.
-fn write(instance: &mut AlertInstance, restored: &Restored, at: Timestamp, applied: &mut Applied) {
-    let (Some(alertstate), Some(active_at)) = (instance.state.alertstate(), instance.state.active_at()) else {
-        end(instance, at, applied);
-        return;
-    };
-    // What is not restored yet must not write over what it is to be restored from.
-    if matches!(restored, Restored::NotKnown) && instance.unrestored {
-        return;
-    }
-    if let Some(before) = instance.written.filter(|before| *before != alertstate) {
-        applied.markers.push(marker(alert_series(&instance.labels, before), at));
-    }
-    let sample = |labels, value| TimedSample { labels, at, value: Value::Float(value) };
-    applied.samples.push(sample(alert_series(&instance.labels, alertstate), 1.0));
-    applied.samples.push(sample(for_state_series(&instance.labels), active_at.as_whole_seconds() as f64));
-    instance.written = Some(alertstate);
+/// Writes what instances stand for.
+struct Writer<'a> {
+    restored: &'a Restored,
+    /// The evaluation timestamp, less the query offset.
+    at: Timestamp,
+    applied: Applied,
+    scratch: LabelsScratch,
 }
 
-/// Markers for the samples of an instance that is no longer active.
-fn end(instance: &mut AlertInstance, at: Timestamp, applied: &mut Applied) {
-    if let Some(alertstate) = instance.written.take() {
-        applied.markers.push(marker(alert_series(&instance.labels, alertstate), at));
-        applied.markers.push(marker(for_state_series(&instance.labels), at));
+impl Writer<'_> {
+    fn new(restored: &Restored, at: Timestamp, elements: usize) -> Writer<'_> {
+        let mut applied = Applied::default();
+        applied.samples.reserve(elements * 2);
+        Writer { restored, at, applied, scratch: LabelsScratch::default() }
+    }
+
+    /// The samples of an instance, and markers for those of the state it has left.
+    fn write(&mut self, instance: &mut AlertInstance) {
+        let (Some(alertstate), Some(active_at)) = (instance.state.alertstate(), instance.state.active_at()) else {
+            self.end(instance);
+            return;
+        };
+        // What is not restored yet must not write over what it is to be restored from.
+        if matches!(self.restored, Restored::NotKnown) && instance.unrestored {
+            return;
+        }
+        let (at, scratch) = (self.at, &mut self.scratch);
+        if let Some(before) = instance.written.filter(|before| *before != alertstate) {
+            self.applied.markers.push(marker(alert_series(&instance.labels, before, scratch), at));
+        }
+        let sample = |labels, value| TimedSample { labels, at, value: Value::Float(value) };
+        self.applied.samples.push(sample(alert_series(&instance.labels, alertstate, scratch), 1.0));
+        let active_at = active_at.as_whole_seconds() as f64;
+        self.applied.samples.push(sample(for_state_series(&instance.labels, scratch), active_at));
+        instance.written = Some(alertstate);
+    }
+
+    /// Markers for the samples of an instance that is no longer active.
+    fn end(&mut self, instance: &mut AlertInstance) {
+        if let Some(alertstate) = instance.written.take() {
+            let markers = &mut self.applied.markers;
+            markers.push(marker(alert_series(&instance.labels, alertstate, &mut self.scratch), self.at));
+            markers.push(marker(for_state_series(&instance.labels, &mut self.scratch), self.at));
+        }
     }
 }

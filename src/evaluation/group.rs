@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::alerting_rule::{self, Elements, Restored};
 use super::recording_rule;
 use super::template_queries::TEMPLATE_QUERIES_MAX;
-use super::{GroupState, Health, RuleError, RuleOutcome, Settings};
+use super::{GroupState, Health, RuleError, RuleOutcome, RuleState, Settings};
 use crate::alerting::{last_states, state_query};
 use crate::model::{
-    Annotations, Answer, Evaluated, Labels, Need, SourceError, SourceErrorKind, TimedSample, Timestamp,
+    ALERT_NAME, Annotations, Answer, Evaluated, Labels, LabelsScratch, METRIC_NAME, Need, SourceError, SourceErrorKind,
+    TimedSample, Timestamp,
 };
 use crate::rules::{AlertingRule, Group, Rule, RuleKind};
 
@@ -224,10 +225,11 @@ impl GroupEvaluation {
         let Progress::Running(running) = &mut self.progress[index] else { return BTreeMap::new() };
         let value = running.value.as_ref().expect("advance saw the value");
         let all = running.elements.get_or_insert_with(|| elements_of(value, &self.times));
+        let known = &self.state.rules[index].alerts;
         let mut wanted: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
         for slot in all {
             let Ok(elements) = slot else { continue };
-            let result = elements.expand(rule, alerting, &self.settings).and_then(|queries| {
+            let result = elements.expand(rule, alerting, &self.settings, known).and_then(|queries| {
                 if elements.queries.len() + queries.len() > TEMPLATE_QUERIES_MAX {
                     return Err(RuleError::TooManyTemplateQueries(TEMPLATE_QUERIES_MAX));
                 }
@@ -323,17 +325,44 @@ impl GroupEvaluation {
     fn end_batch(&mut self) {
         let ended = std::mem::take(&mut self.ended);
         let orphans = std::mem::take(&mut self.state.orphans);
-        let rules = &self.state.rules;
-        let lives = |labels: &Labels| rules.iter().any(|rule| rule.writes(labels));
+        if ended.is_empty() && orphans.is_empty() {
+            self.times = Arc::from([]);
+            return;
+        }
+        let mut living = Living::new(&self.group, &self.state.rules);
         // In a longer batch a series may end and come again; but then no two rules write the same one.
         let single = self.times.len() == 1;
-        self.markers.extend(ended.into_iter().filter(|marker| !single || !lives(&marker.labels)));
+        self.markers.extend(ended.into_iter().filter(|marker| !single || !living.has(&marker.labels)));
         if let Some(last) = self.times.last() {
             let at = *last - self.settings.query_offset;
-            let orphans = orphans.into_iter().filter(|series| !lives(series));
+            let orphans = orphans.into_iter().filter(|series| !living.has(series));
             self.markers.extend(orphans.map(|series| recording_rule::marker(series, at)));
         }
         self.times = Arc::from([]);
+    }
+}
+
+/// The series that the rules of a group now write.
+struct Living<'a> {
+    rules: &'a [RuleState],
+    /// Indices of rules: the metric of a recorded series, and the `alertname` of an alert's.
+    by_name: HashMap<&'a str, Vec<usize>>,
+    scratch: LabelsScratch,
+}
+
+impl<'a> Living<'a> {
+    fn new(group: &'a Group, rules: &'a [RuleState]) -> Living<'a> {
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, rule) in group.rules.iter().enumerate() {
+            by_name.entry(&rule.name).or_default().push(index);
+        }
+        Living { rules, by_name, scratch: LabelsScratch::default() }
+    }
+
+    fn has(&mut self, series: &Labels) -> bool {
+        let names = [METRIC_NAME, ALERT_NAME].into_iter().filter_map(|label| series.get(label));
+        let mut rules = names.filter_map(|name| self.by_name.get(name)).flatten();
+        rules.any(|rule| self.rules[*rule].writes(series, &mut self.scratch))
     }
 }
 

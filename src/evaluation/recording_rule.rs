@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use foldhash::fast::FixedState;
 
 use super::{RuleError, RuleState};
-use crate::model::{Evaluated, Labels, LabelsBuilder, METRIC_NAME, Sample, TimedSample, Timestamp, Value, stale_nan};
+use crate::model::{Evaluated, Labels, LabelsScratch, METRIC_NAME, Sample, TimedSample, Timestamp, Value, stale_nan};
 use crate::rules::Rule;
 
 /// The samples to write at `written_at` (evaluation timestamp less query offset), and markers for the series that are no
@@ -19,13 +19,11 @@ pub(crate) fn apply(
     value: &Evaluated,
     written_at: Timestamp,
 ) -> Result<(Vec<TimedSample>, Vec<TimedSample>), RuleError> {
+    let mut recorder = Recorder::new(rule, written_at);
     let samples: Vec<TimedSample> = match value {
-        Evaluated::Vector(vector) => {
-            vector.iter().map(|sample| recorded(rule, sample, written_at)).collect::<Result<_, _>>()?
-        }
+        Evaluated::Vector(vector) => vector.iter().map(|sample| recorder.recorded(sample)).collect::<Result<_, _>>()?,
         Evaluated::Scalar(value) => {
-            let sample = Sample { labels: Labels::empty(), value: Value::Float(*value) };
-            vec![recorded(rule, &sample, written_at)?]
+            vec![recorder.recorded(&Sample { labels: Labels::empty(), value: Value::Float(*value) })?]
         }
         Evaluated::Matrix(_) | Evaluated::String(_) => return Err(RuleError::ResultType),
     };
@@ -50,14 +48,26 @@ pub(crate) fn marker(labels: Labels, at: Timestamp) -> TimedSample {
     TimedSample { labels, at, value: Value::Float(stale_nan()) }
 }
 
-fn recorded(rule: &Rule, sample: &Sample, at: Timestamp) -> Result<TimedSample, RuleError> {
-    if matches!(sample.value, Value::Histogram(_)) {
-        return Err(RuleError::HistogramOverApi);
+struct Recorder<'a> {
+    /// The metric name and the labels of the rule, by name.
+    changes: Vec<(&'a str, &'a str)>,
+    at: Timestamp,
+    scratch: LabelsScratch,
+}
+
+impl<'a> Recorder<'a> {
+    fn new(rule: &'a Rule, at: Timestamp) -> Recorder<'a> {
+        let mut changes: Vec<(&str, &str)> = rule.labels.iter().filter(|(name, _)| *name != METRIC_NAME).collect();
+        let place = changes.partition_point(|(name, _)| *name < METRIC_NAME);
+        changes.insert(place, (METRIC_NAME, &*rule.name));
+        Recorder { changes, at, scratch: LabelsScratch::default() }
     }
-    let mut labels = LabelsBuilder::new(&sample.labels);
-    labels.set(METRIC_NAME, &*rule.name);
-    for (name, value) in &rule.labels {
-        labels.set(name, value);
+
+    fn recorded(&mut self, sample: &Sample) -> Result<TimedSample, RuleError> {
+        if matches!(sample.value, Value::Histogram(_)) {
+            return Err(RuleError::HistogramOverApi);
+        }
+        let labels = self.scratch.changed(&sample.labels, self.changes.iter().copied()).to_labels();
+        Ok(TimedSample { labels, at: self.at, value: sample.value.clone() })
     }
-    Ok(TimedSample { labels: labels.finish(), at, value: sample.value.clone() })
 }

@@ -1,12 +1,12 @@
 //! What a group remembers from one evaluation to the next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
 
 use super::Settings;
-use crate::alerting::{AlertInstance, Instance, alert_series, for_state_series};
-use crate::model::{Alert, AlertKey, AlertState, Labels, METRIC_NAME, Timestamp};
+use crate::alerting::{AlertInstance, AlertInstances, Instance, alert_series, for_state_series};
+use crate::model::{Alert, AlertKey, AlertState, Labels, LabelsScratch, METRIC_NAME, Timestamp};
 use crate::rules::{Group, Rule};
 
 /// Of evaluations after a start, in so many the alerts that come up are looked for in `ALERTS_FOR_STATE`: the first may
@@ -29,7 +29,7 @@ pub struct RuleState {
     pub id: u64,
     pub health: Health,
     /// Of an alerting rule, by label set.
-    pub alerts: HashMap<Labels, AlertInstance, FixedState>,
+    pub alerts: AlertInstances,
     /// Of a recording rule: the series its last successful evaluation gave.
     pub returned: HashSet<Labels, FixedState>,
     pub(crate) restoring_evaluations: u8,
@@ -119,28 +119,31 @@ fn is_twin(one: &Rule, other: &Rule) -> bool {
 impl RuleState {
     /// The alerts that are pending or firing.
     pub fn active(&self) -> impl Iterator<Item = &AlertInstance> {
-        self.alerts.values().filter(|instance| instance.state.is_active())
+        self.alerts.iter().filter(|instance| instance.state.is_active())
     }
 
     /// Whether a series is among those that the rule now writes.
-    pub(crate) fn writes(&self, series: &Labels) -> bool {
-        let alert = |labels: Labels| self.alerts.get(&labels).and_then(|instance| instance.written);
-        match series.value(METRIC_NAME) {
-            "ALERTS" => {
-                let labels = series.without(METRIC_NAME).without("alertstate");
-                alert(labels).is_some_and(|state| state == series.value("alertstate"))
-            }
-            "ALERTS_FOR_STATE" => alert(series.without(METRIC_NAME)).is_some(),
-            _ => self.returned.contains(series),
+    pub(crate) fn writes(&self, series: &Labels, scratch: &mut LabelsScratch) -> bool {
+        if self.returned.contains(series) {
+            return true;
         }
+        let added = [(METRIC_NAME, ""), ("alertstate", "")];
+        let (added, alertstate) = match series.value(METRIC_NAME) {
+            "ALERTS" => (&added[..], Some(series.value("alertstate"))),
+            "ALERTS_FOR_STATE" => (&added[..1], None),
+            _ => return false,
+        };
+        let alert = self.alerts.position(scratch.changed(series, added.iter().copied()), usize::MAX);
+        let written = alert.and_then(|position| self.alerts.at(position).written);
+        written.is_some_and(|written| alertstate.is_none_or(|alertstate| alertstate == written))
     }
 
     fn series(&self) -> Vec<Labels> {
-        self.returned.iter().cloned().chain(self.alerts.values().flat_map(written)).collect()
+        self.returned.iter().cloned().chain(self.alerts.iter().flat_map(written)).collect()
     }
 
     fn resolve_all(&self, at: Timestamp) -> Vec<Alert> {
-        let firing = self.alerts.values().filter(|instance| instance.state.is_firing());
+        let firing = self.alerts.iter().filter(|instance| instance.state.is_firing());
         firing.map(|instance| self.alert(instance, AlertState::Resolved { resolved_at: at })).collect()
     }
 
@@ -151,7 +154,7 @@ impl RuleState {
             Instance::Pending { active_at } => active_at,
         };
         Alert {
-            key: AlertKey { rule: self.id, fingerprint: instance.labels.fingerprint() },
+            key: AlertKey { rule: self.id, fingerprint: instance.fingerprint },
             labels: instance.labels.clone(),
             annotations: instance.annotations.clone(),
             starts_at,
@@ -163,7 +166,8 @@ impl RuleState {
 
 /// The series of `ALERTS` and `ALERTS_FOR_STATE` that an instance last wrote.
 fn written(instance: &AlertInstance) -> impl Iterator<Item = Labels> {
-    let alert = instance.written.map(|alertstate| alert_series(&instance.labels, alertstate));
-    let for_state = instance.written.map(|_| for_state_series(&instance.labels));
+    let scratch = &mut LabelsScratch::default();
+    let alert = instance.written.map(|alertstate| alert_series(&instance.labels, alertstate, scratch));
+    let for_state = instance.written.map(|_| for_state_series(&instance.labels, scratch));
     alert.into_iter().chain(for_state)
 }

@@ -97,6 +97,11 @@ impl Labels {
         }
     }
 
+    /// The set without its counter.
+    pub fn view(&self) -> LabelsRef<'_> {
+        LabelsRef(&self.0)
+    }
+
     /// Bytes this set holds on the heap, when no other clone shares them.
     pub fn heap_bytes(&self) -> usize {
         self.0.len() + 2 * size_of::<usize>()
@@ -212,6 +217,9 @@ fn push_counted(text: &mut String, part: &str) {
 #[inline]
 fn take_counted(text: &str) -> (&str, &str) {
     let bytes = text.as_bytes();
+    if bytes[0] & MORE == 0 {
+        return text[1..].split_at(usize::from(bytes[0]));
+    }
     let (mut length, mut shift, mut at) = (0_usize, 0, 0);
     loop {
         let digit = bytes[at];
@@ -271,6 +279,73 @@ impl<'a> LabelsBuilder<'a> {
 
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.pairs.binary_search_by(|(found, _)| (**found).cmp(name))
+    }
+}
+
+/// A label set that lies in somebody else's buffer. Hashes as the `Labels` of the same pairs do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LabelsRef<'a>(&'a str);
+
+impl LabelsRef<'_> {
+    /// An allocation of its own.
+    pub fn to_labels(self) -> Labels {
+        Labels(Arc::from(self.0))
+    }
+}
+
+impl PartialEq<Labels> for LabelsRef<'_> {
+    fn eq(&self, other: &Labels) -> bool {
+        *self.0 == *other.0
+    }
+}
+
+/// A buffer for label sets that are made by the thousand, and of which most turn out to be known already.
+#[derive(Debug, Default)]
+pub struct LabelsScratch(String);
+
+impl LabelsScratch {
+    /// `base` with some labels changed. `changes` come sorted by name, each name once; an empty value removes the label.
+    ///
+    /// What lies between two changes is copied as it is packed.
+    pub fn changed<'c>(
+        &mut self,
+        base: &Labels,
+        changes: impl IntoIterator<Item = (&'c str, &'c str)>,
+    ) -> LabelsRef<'_> {
+        self.0.clear();
+        let mut rest = Iter(&base.0);
+        for (name, value) in changes {
+            let from = rest.0;
+            // Passes over what comes before `name`, and over `name` itself.
+            let until = loop {
+                let before = rest.0;
+                match rest.next() {
+                    Some((found, _)) if found < name => {}
+                    Some((found, _)) if found == name => break before,
+                    _ => {
+                        rest = Iter(before);
+                        break before;
+                    }
+                }
+            };
+            self.0.push_str(&from[..from.len() - until.len()]);
+            if !value.is_empty() {
+                push_counted(&mut self.0, name);
+                push_counted(&mut self.0, value);
+            }
+        }
+        self.0.push_str(rest.0);
+        LabelsRef(&self.0)
+    }
+
+    /// Pairs that are sorted by name and unique; empty values are kept.
+    pub fn packed<N: AsRef<str>, V: AsRef<str>>(&mut self, pairs: impl IntoIterator<Item = (N, V)>) -> LabelsRef<'_> {
+        self.0.clear();
+        for (name, value) in pairs {
+            push_counted(&mut self.0, name.as_ref());
+            push_counted(&mut self.0, value.as_ref());
+        }
+        LabelsRef(&self.0)
     }
 }
 
@@ -360,6 +435,19 @@ mod tests {
             let kept = pairs.iter().filter(|(_, value)| !value.is_empty());
             prop_assert_eq!(packer.finish(), Labels::from_pairs(kept.map(|(name, value)| (name, value))));
             prop_assert_eq!(packer.finish(), Labels::empty());
+        }
+
+        #[test]
+        fn a_scratch_changes_as_a_builder_does(
+            pairs in proptest::collection::btree_map("[a-d]{0,2}", ".{0,70}", 0..8),
+            changes in proptest::collection::btree_map("[a-d]{0,2}", "[xé]{0,70}", 0..8),
+        ) {
+            let (base, mut scratch) = (Labels::from_pairs(&pairs), LabelsScratch::default());
+            let mut builder = LabelsBuilder::new(&base);
+            changes.iter().for_each(|(name, value)| builder.set(&**name, &**value));
+            let changed = scratch.changed(&base, changes.iter().map(|(name, value)| (&**name, &**value)));
+            prop_assert_eq!(changed.to_labels(), builder.finish());
+            prop_assert!(scratch.packed(&pairs) == base);
         }
 
         #[test]

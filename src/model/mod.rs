@@ -21,7 +21,7 @@ pub use annotations::Annotations;
 pub use ask::{Answer, Evaluated, Need, SourceError, SourceErrorKind};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use float::{format_exponent, format_fixed, format_shortest};
-pub use labels::{Fingerprint, Labels, LabelsBuilder, LabelsPacker};
+pub use labels::{Fingerprint, Labels, LabelsBuilder, LabelsPacker, LabelsRef, LabelsScratch};
 pub use matcher::{MatchOp, Matcher};
 pub use names::{ValidationScheme, is_legacy_label_name};
 pub use quote::{is_printable, quote, write_quoted};
