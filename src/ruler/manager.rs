@@ -100,7 +100,7 @@ impl Ruler {
     ) -> Ruler {
         let (jumped, jumps) = watch::channel(0);
         tokio::spawn(watch_clock(clock.clone(), jumped, metrics.clock_jumps.clone()));
-        let extra_asks = Arc::new(Semaphore::new(options.max_concurrent_evals.saturating_sub(1)));
+        let extra_asks = Arc::new(Semaphore::new(options.max_concurrent_evals.min(Semaphore::MAX_PERMITS)));
         let around = Surroundings { clock, store, sink, extra_asks, query_timeout: options.query_timeout };
         let ruler = Ruler { around, metrics, tasks: Arc::default(), jumps };
         tokio::spawn(supervise(ruler.clone()));
