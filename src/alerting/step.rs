@@ -27,7 +27,8 @@ pub struct Timing {
 /// A firing alert comes back to pending when its rule's `for` has grown past the time it has been active.
 pub fn step(was: Option<Instance>, seen: Seen, at: Timestamp, timing: &Timing) -> Option<Instance> {
     use Instance::{Firing, Inactive, Pending};
-    match (was, seen) {
+    let now = was.map(|state| not_after(state, at));
+    match (now, seen) {
         (_, Seen::Unknown) => was,
         (None | Some(Inactive { .. }), Seen::Present) => Some(held(Pending { active_at: at }, at, timing)),
         (Some(Pending { active_at }), Seen::Present) => Some(held(Pending { active_at }, at, timing)),
@@ -44,8 +45,19 @@ pub fn step(was: Option<Instance>, seen: Seen, at: Timestamp, timing: &Timing) -
             }
         }
         (Some(Inactive { resolved_at, .. }), Seen::Absent) => {
-            was.filter(|_| at.since(resolved_at) <= timing.resolved_retention)
+            now.filter(|_| at.since(resolved_at) <= timing.resolved_retention)
         }
+    }
+}
+
+/// A clock that went back leaves times behind that are still to come: nothing waits until it has caught up with them.
+fn not_after(state: Instance, at: Timestamp) -> Instance {
+    match state {
+        Instance::Pending { active_at } => Instance::Pending { active_at: active_at.min(at) },
+        Instance::Firing { active_at, fired_at, keep_firing_since } => {
+            Instance::Firing { active_at, fired_at, keep_firing_since: keep_firing_since.map(|since| since.min(at)) }
+        }
+        Instance::Inactive { .. } => state,
     }
 }
 
@@ -55,8 +67,9 @@ fn held(state: Instance, at: Timestamp, timing: &Timing) -> Instance {
         Instance::Pending { active_at } if at.since(active_at) >= timing.hold_duration => {
             Instance::Firing { active_at, fired_at: at, keep_firing_since: None }
         }
-        Instance::Firing { active_at, .. } if at.since(active_at) < timing.hold_duration => {
-            Instance::Pending { active_at }
+        // It had been active for long enough when it fired, unless `for` has grown: a clock that goes back resolves nothing.
+        Instance::Firing { active_at, fired_at, .. } if at.max(fired_at).since(active_at) < timing.hold_duration => {
+            Instance::Pending { active_at: active_at.min(at) }
         }
         _ => state,
     }
@@ -95,6 +108,10 @@ mod tests {
             let seen = match word {
                 "x" => Seen::Present,
                 "_" => Seen::Absent,
+                jump if jump.starts_with('@') => {
+                    at = Timestamp::from_seconds(60 * jump[1..].parse::<i64>().unwrap());
+                    continue;
+                }
                 "?" => Seen::Unknown,
                 change => {
                     timing.hold_duration = crate::model::parse_duration(change.strip_prefix("for=").unwrap()).unwrap();
@@ -144,6 +161,30 @@ mod tests {
                 "for 1m",
                 "x x for=5m x x x x x",
                 "pending firing pending pending pending firing firing",
+            ),
+            (
+                "the clock goes back: what fires still fires",
+                "for 5m",
+                "@100 x x x x x x @60 x x",
+                "pending pending pending pending pending firing firing firing",
+            ),
+            (
+                "the clock goes back: what is pending does not wait until it has caught up",
+                "for 2m",
+                "@1000 x x @10 x x x",
+                "pending pending pending pending firing",
+            ),
+            (
+                "the clock goes back: what is held up is not held up until it has caught up",
+                "keep 2m",
+                "@1000 x _ @10 _ _ _",
+                "firing kept kept kept inactive",
+            ),
+            (
+                "the clock goes back: what for takes back to pending counts from then",
+                "for 1m",
+                "@1000 x x for=2m @10 x x x",
+                "pending firing pending pending firing",
             ),
             ("for lowered: fires earlier", "for 10m", "x x for=1m x", "pending pending firing"),
         ] {

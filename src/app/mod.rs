@@ -37,6 +37,7 @@ pub use options::{AppOptions, ExternalUrl};
 pub use stop::StopSummary;
 
 use metrics::Metrics;
+use stop::Signals;
 
 /// Why nothing runs.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,7 @@ pub struct App {
     listeners: Vec<TcpListener>,
     web_config: Option<WebConfig>,
     http_metrics: HttpMetrics,
+    signals: Signals,
 }
 
 /// What reloads, views and the stop share.
@@ -105,6 +107,8 @@ impl App {
     /// `run`. Must be called within a tokio runtime.
     pub async fn build(options: AppOptions, clock: Arc<dyn Clock>) -> Result<App, BuildError> {
         let other = |error: &dyn std::fmt::Display| BuildError::Other(error.to_string());
+        // First of all: who has a configuration changed while we start must not end us by saying so.
+        let signals = Signals::listen();
         // Before the files are read: what changes in between counts as changed.
         let digest = digest(&options);
         let checked = check(&options).map_err(BuildError::Faulty)?;
@@ -166,12 +170,12 @@ impl App {
         let http_metrics = HttpMetrics::new(shared.telemetry.registry());
         log_findings(&checked.findings);
         shared.put_in_place(checked).await.map_err(BuildError::Other)?;
-        Ok(App { shared, listeners, web_config, http_metrics })
+        Ok(App { shared, listeners, web_config, http_metrics, signals })
     }
 
     /// Runs until a signal or a request asks it to stop; gives what was finished and what was left.
     pub async fn run(self) -> StopSummary {
-        let shared = self.shared;
+        let (shared, mut signals) = (self.shared, self.signals);
         let api = ApiOptions {
             route_prefix: shared.options.route_prefix.clone(),
             lifecycle_enabled: shared.options.enable_lifecycle,
@@ -192,12 +196,14 @@ impl App {
         ));
         info!(addresses = addresses.join(","), version = env!("CARGO_PKG_VERSION"), "listening");
         shared.metrics.ready.set(1);
-        let watching = tokio::spawn(reload::watch(shared.clone()));
-        stop::wait(&shared).await;
+        tokio::spawn(reload::watch(shared.clone()));
+        signals.wait(&shared).await;
         shared.stop.cancel();
-        watching.abort();
         shared.metrics.ready.set(0);
-        let summary = shared.drain().await;
+        let summary = tokio::select! {
+            summary = shared.drain() => summary,
+            () = signals.again() => return StopSummary::default(),
+        };
         closing.cancel();
         match server.await {
             Ok(Ok(())) => {}

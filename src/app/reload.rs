@@ -154,8 +154,8 @@ pub(super) async fn watch(shared: Arc<Shared>) {
     let Some(every) = shared.options.auto_reload else { return };
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+    // A reload that has begun is never broken off: a stop waits for it.
+    while shared.stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let looking = shared.clone();
         let Ok(now) = tokio::task::spawn_blocking(move || digest(&looking.options)).await else { continue };
         let before = shared.last_reload.lock().digest.replace(now);

@@ -201,7 +201,7 @@ impl Run {
                 return ExitCode::from(EXIT_FAILED);
             }
         };
-        runtime.block_on(async {
+        let code = runtime.block_on(async {
             match App::build(options, SystemClock::shared()).await {
                 Ok(app) => {
                     app.run().await;
@@ -217,7 +217,10 @@ impl Run {
                     ExitCode::from(EXIT_FAILED)
                 }
             }
-        })
+        });
+        // What still runs on a blocking thread (a file system that hangs, say) must not hold up the end.
+        runtime.shutdown_background();
+        code
     }
 
     fn options(self, shown_flags: BTreeMap<String, String>) -> Result<AppOptions, String> {

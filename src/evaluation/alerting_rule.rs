@@ -252,9 +252,14 @@ pub(crate) fn apply(
             now = restore(now, instance, restored, settings, at, &timing);
         }
         instance.value = element.value.as_float();
-        let reworded = instance.annotations != element.annotations;
+        let mut reworded = instance.annotations != element.annotations;
         if reworded {
             instance.annotations = element.annotations;
+        }
+        // A reload may have changed the expression, or where the source is.
+        if let Some(url) = shared_url.as_ref().filter(|url| **url != instance.generator_url) {
+            instance.generator_url = url.clone();
+            reworded = true;
         }
         let was_firing = was.is_some_and(Instance::is_firing);
         if shared_url.is_none() && now.is_firing() && (!was_firing || reworded) {

@@ -359,6 +359,20 @@ fn a_reload_keeps_what_has_the_same_name_and_labels_and_resolves_the_rest() {
 }
 
 #[test]
+fn a_reload_that_changes_where_alerts_lead_changes_those_that_fire() {
+    let group = group(vec![alerting("Down", Duration::ZERO, &[], &[])]);
+    let before = settings();
+    let after = Settings { generator_url: GeneratorUrl::Graph(Arc::from("http://moved")), ..settings() };
+    let world: World<'_> = &[("down", &[("job=a", 0.0)])];
+    let (state, _) = evaluate(&group, &before, GroupState::new(&group, &before, false), 0, world);
+    let (state, seen) = evaluate(&group, &after, state, 60, world);
+    assert_eq!(seen.alerts, [r#"{alertname="Down", job="a"} since 0 firing for 4m"#], "told anew");
+    assert!(state.rules[0].active().all(|alert| alert.generator_url.starts_with("http://moved/graph")));
+    let (_, seen) = evaluate(&group, &after, state, 120, world);
+    assert!(seen.alerts.is_empty());
+}
+
+#[test]
 fn many_timestamps_give_what_one_after_another_gives() {
     let group = group(vec![alerting("Down", 2 * MINUTE, &[], &[("v", "x")]), recording("r", "x", &[])]);
     let settings = settings();

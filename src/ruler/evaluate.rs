@@ -19,8 +19,8 @@ use crate::model::{Answer, Evaluated, Timestamp};
 use crate::notify::Sink;
 use crate::store::{Store, Ticket};
 
-/// How long a rule waits, at most, for the storage to acknowledge what it reads of its own group; never longer than half
-/// its interval.
+/// How long the rules of one evaluation wait in vain, at most, for the storage to acknowledge what they read of their own
+/// group: all of them together, since a storage that is down is down for each. Never longer than half the interval.
 const VISIBILITY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Answers from this size on are worked on away from the runtime's threads.
@@ -41,7 +41,8 @@ pub(crate) struct Surroundings {
 struct Answered {
     ask: Ask,
     answer: Answer,
-    waited_in_vain: bool,
+    /// How long it waited for the storage, if that did not acknowledge.
+    waited_in_vain: Option<Duration>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -68,6 +69,7 @@ pub(crate) async fn evaluate(
         begun: HashMap::new(),
         began_at,
         samples: 0,
+        visibility_patience: VISIBILITY_WAIT_MAX.min(plan.settings.interval / 2),
     };
     let mut waiting: VecDeque<Ask> = VecDeque::new();
     let mut open = FuturesUnordered::new();
@@ -113,6 +115,8 @@ struct Run<'a> {
     begun: HashMap<usize, Instant>,
     began_at: Timestamp,
     samples: usize,
+    /// What is left of the time to wait for the storage in vain.
+    visibility_patience: Duration,
 }
 
 impl Run<'_> {
@@ -133,22 +137,24 @@ impl Run<'_> {
         let tickets: Vec<Ticket> = ask.after.iter().filter_map(|rule| self.tickets.get(rule).cloned()).collect();
         let source = self.plan.source.clone();
         let query_timeout = self.around.query_timeout;
-        let visible_by = Instant::now() + VISIBILITY_WAIT_MAX.min(self.plan.settings.interval / 2);
+        let patience = self.visibility_patience;
         async move {
-            let mut waited_in_vain = false;
+            let (waiting_since, mut in_vain) = (Instant::now(), false);
             if !tickets.is_empty() {
                 for ticket in tickets {
-                    waited_in_vain |= !ticket.acknowledged(visible_by).await;
+                    in_vain |= !ticket.acknowledged(waiting_since + patience).await;
                 }
                 source.written();
             }
+            let waited_in_vain = in_vain.then(|| waiting_since.elapsed());
             let answer = source.answer(&ask.need, Instant::now() + query_timeout).await;
             Answered { ask, answer, waited_in_vain, _permit: permit }
         }
     }
 
     async fn supply(&mut self, answered: Answered) {
-        if answered.waited_in_vain {
+        if let Some(waited) = answered.waited_in_vain {
+            self.visibility_patience = self.visibility_patience.saturating_sub(waited);
             self.metrics.all.visibility_timeouts.inc();
             let rule = &self.plan.group.rules[answered.ask.rule];
             warn!(

@@ -1,6 +1,6 @@
 //! All groups, over reloads and until the stop.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Ruler {
     ) -> Ruler {
         let (jumped, jumps) = watch::channel(0);
         tokio::spawn(watch_clock(clock.clone(), jumped, metrics.clock_jumps.clone()));
-        let extra_asks = Arc::new(Semaphore::new(options.max_concurrent_evals.saturating_sub(1)));
+        let extra_asks = Arc::new(Semaphore::new(options.max_concurrent_evals.min(Semaphore::MAX_PERMITS)));
         let around = Surroundings { clock, store, sink, extra_asks, query_timeout: options.query_timeout };
         let ruler = Ruler { around, metrics, tasks: Arc::default(), jumps };
         tokio::spawn(supervise(ruler.clone()));
@@ -112,34 +112,35 @@ impl Ruler {
     pub async fn apply(&self, plans: Vec<GroupPlan>) {
         let mut wanted: BTreeMap<GroupKey, Arc<GroupPlan>> =
             plans.into_iter().map(|plan| (plan.key(), Arc::new(plan))).collect();
+        let leaving = self.sort_out(&mut wanted);
+        let moves = moves(&leaving, &wanted);
+        // Only what is new or changed can be the place that a rule has moved to.
         let names: HashSet<Arc<str>> =
             wanted.values().flat_map(|plan| &plan.group.rules).map(|rule| rule.name.clone()).collect();
-        let leaving = self.sort_out(&mut wanted);
         for (_, task) in &leaving {
             task.ask_to_stop();
         }
         let stops = leaving.into_iter().map(|(key, task)| async move {
             let (plan, metrics) = (task.plan(), task.metrics());
             let (state, _) = task.stopped(RELOAD_PATIENCE).await;
-            (key, plan, metrics, state.unwrap_or_default())
+            (key, plan, metrics, state)
         });
         for (key, old, metrics, state) in futures_util::future::join_all(stops).await {
             let now = self.around.clock.now();
-            match wanted.remove(&key) {
+            let here = |other: &GroupKey| other.1 == key.1 && other.2 == key.2;
+            // Another source may still have the group: its figures stay.
+            if !self.tasks.lock().keys().chain(wanted.keys()).any(here) {
+                metrics.remove();
+            }
+            let place = moves.get(&key).cloned().unwrap_or(key);
+            match wanted.remove(&place) {
                 Some(plan) => {
                     let (state, resolved) =
                         GroupState::carried_over(&plan.group, &plan.settings, &old.group, state, now);
                     self.tell(resolved);
-                    self.start(key, plan, state);
+                    self.start(place, plan, state);
                 }
-                None => {
-                    let here = |key: &GroupKey| key.1 == *old.group.file && key.2 == *old.group.name;
-                    // Another source may still have the group: its figures stay.
-                    if !self.tasks.lock().keys().chain(wanted.keys()).any(here) {
-                        metrics.remove();
-                    }
-                    self.end(&old, &state, &names, now);
-                }
+                None => self.end(&old, &state, &names, now),
             }
         }
         for (key, plan) in wanted {
@@ -200,6 +201,11 @@ impl Ruler {
         self.tasks.lock().values().map(GroupTask::status).collect()
     }
 
+    #[cfg(test)]
+    pub(crate) fn tasks_died(&self) -> bool {
+        self.tasks.lock().values().any(GroupTask::is_dead)
+    }
+
     /// Stops all groups: running evaluations may end within `patience`. No staleness markers are written, so that the
     /// series go on after a restart.
     pub async fn stop(&self, patience: Duration) -> StopReport {
@@ -216,19 +222,50 @@ impl Ruler {
     }
 }
 
-/// Starts groups again whose task died. Their alerts are found again in `ALERTS_FOR_STATE`, as after a restart.
+/// Where groups went that are gone from their place: to one of the same name in another file, or else in the same file
+/// under another name, that is new and has one of their rules.
+fn moves(
+    leaving: &[(GroupKey, GroupTask)],
+    wanted: &BTreeMap<GroupKey, Arc<GroupPlan>>,
+) -> HashMap<GroupKey, GroupKey> {
+    let was_there: HashSet<&GroupKey> = leaving.iter().map(|(key, _)| key).collect();
+    let mut new: BTreeMap<&GroupKey, &GroupPlan> =
+        wanted.iter().filter(|(key, _)| !was_there.contains(key)).map(|(key, plan)| (key, &**plan)).collect();
+    let mut moves = HashMap::new();
+    let same_name = |old: &GroupKey, new: &GroupKey| old.0 == new.0 && old.2 == new.2;
+    let same_file = |old: &GroupKey, new: &GroupKey| old.0 == new.0 && old.1 == new.1;
+    for same in [same_name as fn(&_, &_) -> bool, same_file] {
+        for (key, task) in leaving.iter().filter(|(key, _)| !wanted.contains_key(key)) {
+            if new.is_empty() || moves.contains_key(key) {
+                continue;
+            }
+            let old = task.plan();
+            let place = new.iter().find(|(place, plan)| same(key, place) && share_a_rule(&old.group, &plan.group));
+            if let Some(place) = place.map(|(place, _)| *place) {
+                new.remove(place);
+                moves.insert(key.clone(), place.clone());
+            }
+        }
+    }
+    moves
+}
+
+fn share_a_rule(one: &Group, other: &Group) -> bool {
+    let rules: HashSet<_> = one.rules.iter().map(|rule| (&rule.name, &rule.labels)).collect();
+    other.rules.iter().any(|rule| rules.contains(&(&rule.name, &rule.labels)))
+}
+
+/// Starts groups again whose task died, with what was last seen of their alerts.
 async fn supervise(ruler: Ruler) {
     loop {
         tokio::time::sleep(SUPERVISE_EVERY).await;
-        let dead: Vec<(GroupKey, Arc<GroupPlan>)> = {
-            let tasks = ruler.tasks.lock();
-            tasks.iter().filter(|(_, task)| task.is_dead()).map(|(key, task)| (key.clone(), task.plan())).collect()
-        };
-        for (key, plan) in dead {
+        // Held throughout: a reload must not take a group away in between.
+        for task in ruler.tasks.lock().values_mut().filter(|task| task.is_dead()) {
+            let plan = task.plan();
             error!(group = &*plan.group.name, file = &*plan.group.file, "the group's task ended: started again");
             ruler.metrics.group_restarts.inc();
-            let state = GroupState::new(&plan.group, &plan.settings, true);
-            ruler.start(key, plan, state);
+            let state = task.remembered();
+            *task = GroupTask::start(plan, state, ruler.around.clone(), &ruler.metrics, ruler.jumps.clone());
         }
     }
 }

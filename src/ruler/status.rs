@@ -30,6 +30,8 @@ pub struct RuleStatus {
     pub alerts: Arc<[AlertInstance]>,
     /// What the source said beside its last answer.
     pub annotations: Annotations,
+    /// The rule's identity; part of the key of all its alerts.
+    id: u64,
 }
 
 impl GroupStatus {
@@ -45,9 +47,20 @@ impl GroupStatus {
         status
     }
 
+    /// As much of the state as this shows: the pending and firing alerts. For a task that took its state with it.
+    pub(crate) fn remembered(&self) -> GroupState {
+        let mut state = GroupState::new(&self.plan.group, &self.plan.settings, true);
+        for (rule, status) in state.rules.iter_mut().zip(&self.rules) {
+            rule.id = status.id;
+            rule.alerts = status.alerts.iter().map(|alert| (alert.labels.clone(), alert.clone())).collect();
+        }
+        state
+    }
+
     /// Health and alerts out of the state.
     pub(crate) fn take_alerts(&mut self, state: &GroupState) {
         for (status, rule) in self.rules.iter_mut().zip(&state.rules) {
+            status.id = rule.id;
             status.health = rule.health.clone();
             status.alerts = rule.active().cloned().collect();
         }

@@ -75,15 +75,23 @@ impl GroupTask {
         self.stop.send_replace(Stop::Soon);
     }
 
-    /// The state, once the running evaluation is over or `patience` is; and whether it was over. `None` if the task died
-    /// of a fault of ours.
-    pub(crate) async fn stopped(mut self, patience: Duration) -> (Option<GroupState>, bool) {
+    /// The state, once the running evaluation is over or `patience` is; and whether it was over. If the task died of a
+    /// fault of ours: what is remembered of it.
+    pub(crate) async fn stopped(mut self, patience: Duration) -> (GroupState, bool) {
         self.ask_to_stop();
-        if let Ok(state) = tokio::time::timeout(patience, &mut self.handle).await {
-            return (state.ok(), true);
-        }
-        self.stop.send_replace(Stop::Now);
-        (self.handle.await.ok(), false)
+        let (state, whole) = match tokio::time::timeout(patience, &mut self.handle).await {
+            Ok(state) => (state, true),
+            Err(_) => {
+                self.stop.send_replace(Stop::Now);
+                ((&mut self.handle).await, false)
+            }
+        };
+        (state.unwrap_or_else(|_| self.remembered()), whole)
+    }
+
+    /// What its last whole evaluation left to see of its state.
+    pub(crate) fn remembered(&self) -> GroupState {
+        self.status.load().remembered()
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The live clock against a simulated one: time passes as the test says, sources answer as the test says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -35,6 +35,12 @@ impl Clock for SimulatedClock {
 #[derive(Default)]
 struct Peer {
     delay_millis: AtomicI64,
+    /// It answers, but with no element.
+    empty: AtomicBool,
+    /// It panics when it is asked.
+    faulty: AtomicBool,
+    /// What is written is never acknowledged.
+    deaf: AtomicBool,
     asked: Mutex<Vec<(String, Timestamp)>>,
     samples: Mutex<Vec<TimedSample>>,
     told: Mutex<Vec<Alert>>,
@@ -57,6 +63,10 @@ impl Source for Peer {
         Box::pin(async move {
             let delay = self.delay_millis.load(Ordering::Relaxed) as u64;
             tokio::time::sleep(Duration::from_millis(delay)).await;
+            assert!(!self.faulty.load(Ordering::Relaxed), "a fault that the test wants");
+            if self.empty.load(Ordering::Relaxed) {
+                return Answer::Known(vec![(Evaluated::Vector(Arc::from([])), Annotations::default())]);
+            }
             let sample = Sample { labels: Labels::from_pairs([("job", "a")]), value: Value::Float(1.0) };
             Answer::Known(vec![(Evaluated::Vector(Arc::from([sample])), Annotations::default())])
         })
@@ -66,7 +76,7 @@ impl Source for Peer {
 impl Store for Peer {
     fn append(&self, samples: Vec<TimedSample>) -> Ticket {
         self.samples.lock().extend(samples);
-        Ticket::default()
+        if self.deaf.load(Ordering::Relaxed) { Ticket::never() } else { Ticket::done() }
     }
 }
 
@@ -94,8 +104,12 @@ impl Bench {
     }
 
     fn plan(&self, name: &str, rules: Vec<Rule>, external: &str) -> GroupPlan {
+        self.plan_in("rules.yml", name, rules, external)
+    }
+
+    fn plan_in(&self, file: &str, name: &str, rules: Vec<Rule>, external: &str) -> GroupPlan {
         let group = Group {
-            file: Arc::from("rules.yml"),
+            file: Arc::from(file),
             name: Arc::from(name),
             interval: None,
             query_offset: None,
@@ -136,6 +150,10 @@ fn recording(name: &str) -> Rule {
         kind: RuleKind::Recording(RecordingRule),
         line: 1,
     }
+}
+
+fn reading(name: &str, expr: &str) -> Rule {
+    Rule { expr: crate::promql::parse(expr).unwrap(), ..recording(name) }
 }
 
 fn alerting(name: &str) -> Rule {
@@ -226,4 +244,75 @@ async fn a_stop_waits_for_running_evaluations_but_not_for_ever() {
         assert_eq!(report, expected);
         assert_eq!(bench.peer.samples.lock().len(), usize::from(finished));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_storage_holds_up_an_evaluation_once_and_not_rule_by_rule() {
+    let bench = Bench::new();
+    bench.peer.deaf.store(true, Ordering::Relaxed);
+    let chain = (0..50).map(|index| reading(&format!("r{}", index + 1), &format!("r{index}"))).collect();
+    bench.ruler.apply(vec![bench.plan("g", chain, "eu")]).await;
+    while bench.asked_at().is_empty() {
+        bench.pass(1).await;
+    }
+    bench.pass(11).await;
+    assert_eq!(bench.asked_at().len(), 50, "rules asked about eleven seconds after the first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_ours_neither_forgets_what_fires_nor_leaves_it_firing_for_ever() {
+    for reloaded in [false, true] {
+        let bench = Bench::new();
+        bench.ruler.apply(vec![bench.plan("g", vec![alerting("A")], "eu")]).await;
+        bench.pass(61).await;
+        assert_eq!(bench.peer.told.lock().len(), 1);
+        bench.peer.faulty.store(true, Ordering::Relaxed);
+        while !bench.ruler.tasks_died() {
+            bench.pass(1).await;
+        }
+        bench.peer.faulty.store(false, Ordering::Relaxed);
+        if reloaded {
+            bench.ruler.apply(vec![bench.plan("g", vec![alerting("A"), recording("r")], "eu")]).await;
+        } else {
+            bench.pass(6).await;
+        }
+        assert_eq!(bench.ruler.statuses()[0].rules[0].alerts.len(), 1, "reloaded: {reloaded}");
+        bench.pass(61).await;
+        assert_eq!(bench.peer.told.lock().len(), 1, "it fires on: nothing to tell");
+        bench.peer.empty.store(true, Ordering::Relaxed);
+        bench.pass(61).await;
+        let told = bench.peer.told.lock().clone();
+        assert!(matches!(told[..], [_, Alert { state: AlertState::Resolved { .. }, .. }]), "{told:?}");
+        assert_eq!(told[0].key, told[1].key);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_moves_to_another_file_or_name_keeps_its_alerts() {
+    let bench = Bench::new();
+    let rules = || vec![alerting("A"), recording("r")];
+    bench.ruler.apply(vec![bench.plan("g", rules(), "eu")]).await;
+    bench.pass(61).await;
+    for (file, name) in [("other.yml", "g"), ("other.yml", "h")] {
+        bench.peer.samples.lock().clear();
+        bench.ruler.apply(vec![bench.plan_in(file, name, rules(), "eu")]).await;
+        assert_eq!(bench.ruler.statuses().len(), 1);
+        bench.pass(121).await;
+        assert_eq!(bench.peer.told.lock().len(), 1, "moved to {file}, {name}: it fires on");
+        assert!(bench.peer.samples.lock().iter().all(|sample| !is_stale(sample.value.as_float())));
+    }
+    let metrics = bench.ruler.metrics();
+    assert!(metrics.rules.remove_label_values(&["rules.yml;g"]).is_err(), "the old place's figures are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn series_of_a_removed_group_end_though_an_old_rule_elsewhere_has_the_name() {
+    let bench = Bench::new();
+    let labelled = |env| Rule { labels: Labels::from_pairs([("env", env)]), ..recording("r") };
+    let stays = || bench.plan("stays", vec![labelled("a")], "eu");
+    bench.ruler.apply(vec![stays(), bench.plan("goes", vec![labelled("b")], "eu")]).await;
+    bench.pass(61).await;
+    bench.peer.samples.lock().clear();
+    bench.ruler.apply(vec![stays()]).await;
+    assert_eq!(bench.peer.samples.lock().iter().filter(|sample| is_stale(sample.value.as_float())).count(), 1);
 }

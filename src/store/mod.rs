@@ -48,6 +48,15 @@ impl Ticket {
         Ticket::default()
     }
 
+    /// A ticket of a target that never answers.
+    #[cfg(test)]
+    pub(crate) fn never() -> Ticket {
+        let (sender, progress) = watch::channel(Progress::default());
+        // A sender that is gone would be a target that was removed.
+        std::mem::forget(sender);
+        Ticket { waits: vec![Wait { progress, upto: 1, lost_before: 0 }] }
+    }
+
     /// True as soon as every target has acknowledged the samples; false as soon as one has lost samples meanwhile (given
     /// up, dropped for room, or was removed), or at the deadline. True at once if there is no target.
     pub async fn acknowledged(mut self, deadline: Instant) -> bool {
