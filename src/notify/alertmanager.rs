@@ -324,7 +324,7 @@ impl Sender<'_> {
         let began = Instant::now();
         let verdict = verdict(answer(&link, &self.alertmanager.url, body).await, self.clock.now());
         if verdict == Verdict::Accepted && !batch.items.is_empty() {
-            self.alertmanager.series.latency.observe(began.elapsed().as_secs_f64());
+            self.alertmanager.series.took(began.elapsed());
         }
         verdict
     }
