@@ -77,7 +77,7 @@ impl Failure {
         if error.is_decode() && !is_cut(error) {
             return Failure::Malformed;
         }
-        if error.is_builder() { Failure::Malformed } else { Failure::Cut }
+        if error.is_builder() || is_no_http(error) { Failure::Malformed } else { Failure::Cut }
     }
 }
 
@@ -153,9 +153,16 @@ fn kind_of(error: &reqwest::Error) -> &'static str {
     }
 }
 
+/// Something came, and its head does not read. That, too, shows as hyper's own error.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let text = cause.to_string();
+        text.starts_with("invalid HTTP ") || text.starts_with("message head is too large")
+    })
+}
+
 fn is_cut(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn StdError + 'static)> = error.source();
-    while let Some(error) = next {
+    causes(error).any(|error| {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
             if matches!(io.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe) {
@@ -163,12 +170,12 @@ fn is_cut(error: &reqwest::Error) -> bool {
             }
         }
         // A body that ends early shows as hyper's own error, which this crate does not name.
-        if error.to_string().contains("end of file before message length reached") {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+        error.to_string().contains("end of file before message length reached")
+    })
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error: &&(dyn StdError + 'static)| (*error).source())
 }
 
 impl fmt::Display for Failure {

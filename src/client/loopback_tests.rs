@@ -116,6 +116,8 @@ async fn failures_are_told_apart_and_show_no_secret() {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
             } else if head.contains("/hold") {
                 kept.push(stream);
+            } else if head.contains("/ssh") {
+                stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await.unwrap();
             } else if head.contains("/large") {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ntoo large").await.unwrap();
             }
@@ -128,9 +130,12 @@ async fn failures_are_told_apart_and_show_no_secret() {
         let url = Url::parse(&format!("http://user:s3cret@{address}/{path}?token=s3cret")).unwrap();
         client.get(url).timeout(timeout).send()
     };
-    for (address, path, failure) in
-        [(free, "", Failure::Connect), (address, "hold", Failure::Timeout), (address, "hangup", Failure::Cut)]
-    {
+    for (address, path, failure) in [
+        (free, "", Failure::Connect),
+        (address, "hold", Failure::Timeout),
+        (address, "hangup", Failure::Cut),
+        (address, "ssh", Failure::Malformed),
+    ] {
         let error = get(address, path).await.unwrap_err();
         assert_eq!(error.failure, failure, "{path}: {error}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");

@@ -1,5 +1,6 @@
 //! A text that is given in place, or in a file that is read again when it changes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -39,10 +40,14 @@ struct State {
     error: Option<SetupError>,
 }
 
+/// Times alone do not tell: a file may be replaced by one that has kept its time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
     bytes: u64,
+    inode: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
 }
 
 impl Watched {
@@ -117,7 +122,12 @@ impl State {
 /// meanwhile is read once more.
 async fn load(path: &Path, known: Option<Stamp>) -> Result<Option<(Stamp, String)>, String> {
     let metadata = tokio::fs::metadata(path).await.map_err(|error| error.to_string())?;
-    let stamp = Stamp { modified: metadata.modified().ok(), bytes: metadata.len() };
+    let stamp = Stamp {
+        modified: metadata.modified().ok(),
+        bytes: metadata.len(),
+        inode: metadata.ino(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    };
     if known == Some(stamp) {
         return Ok(None);
     }
@@ -133,6 +143,21 @@ async fn load(path: &Path, known: Option<Stamp>) -> Result<Option<(Stamp, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Archives and reproducible builds give every file one time, and passwords one length.
+    #[tokio::test]
+    async fn a_file_that_is_replaced_by_one_of_equal_time_and_size_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, next) = (folder.path().join("password"), folder.path().join("next"));
+        let watched = Watched::file(&path, Duration::ZERO, &Metrics::unregistered());
+        for (path, text) in [(&path, "first"), (&next, "other")] {
+            std::fs::write(path, text).unwrap();
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        assert_eq!(&*watched.read().await.unwrap(), "first");
+        std::fs::rename(&next, &path).unwrap();
+        assert_eq!(&*watched.read().await.unwrap(), "other");
+    }
 
     #[tokio::test]
     async fn a_file_is_read_again_when_it_changes_and_its_last_good_text_stays() {

@@ -277,6 +277,7 @@ impl Sender<'_> {
                     round.accepted();
                 }
                 Verdict::Failed { message, urgency, may_have_arrived } => {
+                    self.pace.failed(part.items.len());
                     return Some(self.failed(round, part, &message, urgency, may_have_arrived));
                 }
                 Verdict::Refused { message, too_large } => {
@@ -324,7 +325,7 @@ impl Sender<'_> {
         let began = Instant::now();
         let verdict = verdict(answer(&link, &self.alertmanager.url, body).await, self.clock.now());
         if verdict == Verdict::Accepted && !batch.items.is_empty() {
-            self.alertmanager.series.latency.observe(began.elapsed().as_secs_f64());
+            self.alertmanager.series.took(began.elapsed());
         }
         verdict
     }
@@ -361,12 +362,12 @@ impl Sender<'_> {
     ) -> Duration {
         let alerts = part.items.len();
         let mut outbox = self.alertmanager.outbox.lock();
-        outbox.failed(&part, may_have_arrived);
+        outbox.failed(&part, may_have_arrived, self.clock.now());
         for rest in round.parts.drain(..) {
-            outbox.failed(&rest, false);
+            outbox.unsent(&rest);
         }
         let suspects = round.suspects.drain(..).map(|(item, _, _)| item).collect();
-        outbox.failed(&Batch { items: suspects }, false);
+        outbox.unsent(&Batch { items: suspects });
         drop(outbox);
         let pause = self.pace.pause(urgency);
         self.alertmanager.failed(message, alerts, pause);

@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 
 use super::testing::{block, firing, resolved};
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::AlertmanagerConfig;
-use crate::model::{Alert, Labels};
+use crate::model::{Alert, AlertState, Labels};
 use crate::relabel::{RelabelRule, RelabelSpec};
 
 /// How a stub treats requests.
@@ -37,6 +37,8 @@ enum Mood {
     RefusesAlertsAndNothing(Vec<&'static str>),
     /// 413 above so many alerts.
     TakesAtMost(usize),
+    /// This status, and nothing stored, where this alert is in the request.
+    Chokes(&'static str, u16),
     RedirectsTo(String),
 }
 
@@ -65,7 +67,7 @@ impl Stub {
 
     /// `1+ 2-`: rule 1 fires here, rule 2 is resolved.
     fn holds(&self) -> String {
-        let now = crate::clock::Clock::now(&SystemClock).to_rfc3339_millis();
+        let now = SystemClock.now().to_rfc3339_millis();
         let shown = |(labels, alert): (&String, &Value)| {
             let fires = alert["endsAt"].as_str().unwrap() > now.as_str();
             format!("{labels}{}", if fires { '+' } else { '-' })
@@ -114,6 +116,10 @@ async fn receive(State(stub): State<Arc<Stub>>, headers: HeaderMap, uri: Uri, bo
             let status = if refused.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
             return (status, "\"invalid label set\"").into_response();
         }
+        Mood::Chokes(name, status) if alerts.iter().any(|alert| alert["labels"]["alertname"] == name) => {
+            return StatusCode::from_u16(status).unwrap().into_response();
+        }
+        Mood::Chokes(..) => {}
         Mood::TakesAtMost(most) if alerts.len() > most => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Mood::TakesAtMost(_) => {}
         Mood::RedirectsTo(to) => return (StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response(),
@@ -171,6 +177,11 @@ fn gone(rule: u64) -> Alert {
     resolved(rule, 1, 2)
 }
 
+/// What resolves now is told even to an Alertmanager that cannot know of it.
+fn just_gone(rule: u64) -> Alert {
+    Alert { state: AlertState::Resolved { resolved_at: SystemClock.now() }, ..firing(rule, 1) }
+}
+
 #[tokio::test]
 async fn a_dead_alertmanager_delays_no_other_and_is_told_the_truth_when_it_is_back() {
     let (well, well_address, _) = Stub::start(0).await;
@@ -181,7 +192,7 @@ async fn a_dead_alertmanager_delays_no_other_and_is_told_the_truth_when_it_is_ba
     notifier.apply(settings(&[&dead_address, &well_address])).unwrap();
     notifier.tell(vec![firing(1, 1), firing(2, 1), firing(3, 1)]);
     eventually_holds(&well, "1+ 2+ 3+").await;
-    notifier.tell(vec![gone(2), gone(3)]);
+    notifier.tell(vec![just_gone(2), just_gone(3)]);
     notifier.tell(vec![firing(3, 5)]);
     eventually_holds(&well, "1+ 2- 3+").await;
     let status = notifier.status();
@@ -221,7 +232,7 @@ async fn whatever_an_alertmanager_answers_it_holds_the_truth_in_the_end() {
         notifier.apply(settings).unwrap();
         notifier.tell(vec![firing(1, 1), firing(2, 1)]);
         eventually("it is tried again", || stub.requests() >= 2).await;
-        notifier.tell(vec![gone(2), firing(3, 1)]);
+        notifier.tell(vec![just_gone(2), firing(3, 1)]);
         stub.set(Mood::Fine);
         eventually("the truth", || stub.holds() == "1+ 2- 3+").await;
         eventually("delivered", || {
@@ -253,7 +264,7 @@ async fn a_refused_alert_is_found_and_the_others_go_through() {
     assert!(metric(&registry, "prometheus_notifications_sent_total") >= Some(48.0));
 
     stub.set(Mood::Fine);
-    notifier.tell(vec![gone(7)]);
+    notifier.tell(vec![just_gone(7)]);
     eventually("what changed is tried anew", || stub.holds().contains(" 7-")).await;
     assert!(!stub.holds().contains(" 40"));
 }
@@ -271,6 +282,57 @@ async fn where_everything_is_refused_nothing_is_left_out() {
     stub.set(Mood::RefusesAlertsAndNothing(vec!["rule 0", "rule 99"]));
     eventually("all but two are accepted", || notifier.status().active[0].undelivered == 0).await;
     assert_eq!((stub.alerts.lock().len(), notifier.status().active[0].refused), (98, 2));
+}
+
+/// A gateway may take offence at a text, a bug at a label: that is one alert's bad luck, not everybody's.
+#[tokio::test]
+async fn an_alert_that_makes_every_request_fail_holds_up_no_other() {
+    for status in [500, 403] {
+        let (stub, address, _) = Stub::start(0).await;
+        stub.set(Mood::Chokes("rule 7", status));
+        let (notifier, _) = notifier_with(NotifyOptions { resend_delay: Duration::from_millis(500), ..options() });
+        notifier.tell((0..300).map(|rule| firing(rule, 1)).collect());
+        notifier.apply(settings(&[&address])).unwrap();
+        eventually("all others are accepted", || stub.alerts.lock().len() == 299).await;
+        eventually("it alone is undelivered", || notifier.status().active[0].undelivered == 1).await;
+        let ends = || -> Vec<Value> { stub.alerts.lock().values().map(|alert| alert["endsAt"].clone()).collect() };
+        let before = ends();
+        eventually("all others are sent again", || ends().iter().zip(&before).all(|(now, was)| now != was)).await;
+        stub.set(Mood::Fine);
+        eventually("it is accepted in the end", || stub.alerts.lock().len() == 300).await;
+    }
+}
+
+#[tokio::test]
+async fn an_alertmanager_that_comes_back_to_the_configuration_is_told_what_resolved_meanwhile() {
+    let (stub, address, _) = Stub::start(0).await;
+    let (_, other_address, _) = Stub::start(0).await;
+    let (notifier, _) = notifier();
+    notifier.apply(settings(&[&address])).unwrap();
+    notifier.tell(vec![firing(1, 1), firing(2, 1)]);
+    eventually_holds(&stub, "1+ 2+").await;
+    notifier.apply(settings(&[&other_address])).unwrap();
+    notifier.tell(vec![just_gone(2)]);
+    eventually("it is routed", || notifier.status().active[0].undelivered == 0).await;
+    notifier.apply(settings(&[&address])).unwrap();
+    eventually_holds(&stub, "1+ 2-").await;
+}
+
+/// Or else the loop that leaves could deliver, late, what the new one has long overtaken.
+#[tokio::test]
+async fn an_alertmanager_that_comes_back_while_it_leaves_is_served_by_one_loop() {
+    let (stub, address, _) = Stub::start(0).await;
+    stub.set(Mood::Status(500));
+    let (notifier, registry) = notifier_with(NotifyOptions { removed_drain: Duration::from_secs(60), ..options() });
+    notifier.apply(settings(&[&address])).unwrap();
+    notifier.tell(vec![firing(1, 1)]);
+    eventually("it is tried", || stub.requests() > 0).await;
+    notifier.apply(NotifySettings::default()).unwrap();
+    notifier.apply(settings(&[&address])).unwrap();
+    eventually("one owes", || metric(&registry, "bellwether_notifications_undelivered") == Some(1.0)).await;
+    stub.set(Mood::Fine);
+    eventually_holds(&stub, "1+").await;
+    assert_eq!(metric(&registry, "prometheus_notifications_sent_total"), Some(1.0));
 }
 
 #[tokio::test]

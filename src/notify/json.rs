@@ -3,6 +3,7 @@
 //! Source: Alertmanager's OpenAPI document (`postableAlerts`); key order as the reference writes it.
 
 use serde::Serialize;
+use url::Url;
 
 use super::outbox::Batch;
 use super::outgoing::Outgoing;
@@ -38,18 +39,32 @@ pub(super) fn render(batch: &Batch, at: Timestamp) -> Vec<u8> {
 }
 
 fn body(alert: &Outgoing, at: Timestamp) -> Body<'_> {
-    let ends_at = match alert.state {
-        AlertState::Firing { valid_for } => at + valid_for,
-        AlertState::Resolved { resolved_at } => resolved_at,
+    // An end before the start is refused, and one in the future means that it fires; it takes a clock that was set back
+    // to get there.
+    let (starts_at, ends_at) = match alert.state {
+        AlertState::Firing { valid_for } => (alert.starts_at, (at + valid_for).max(alert.starts_at)),
+        AlertState::Resolved { resolved_at } => (alert.starts_at.min(resolved_at), resolved_at),
     };
     Body {
         annotations: &alert.annotations,
-        // An end before the start is refused; it takes a clock that was set back to get there.
-        ends_at: ends_at.max(alert.starts_at).to_rfc3339_millis(),
-        starts_at: alert.starts_at.to_rfc3339_millis(),
-        generator_url: &alert.generator_url,
+        ends_at: ends_at.to_rfc3339_millis(),
+        starts_at: starts_at.to_rfc3339_millis(),
+        generator_url: if is_request_uri(&alert.generator_url) { &alert.generator_url } else { "" },
         labels: &alert.labels,
     }
+}
+
+/// Whether Alertmanager takes the text as a URI. It refuses the whole request for one that it does not take, and no alert
+/// is worth less than its link. Source: go-openapi `strfmt`, which asks Go's `url.ParseRequestURI`.
+fn is_request_uri(text: &str) -> bool {
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return false;
+    }
+    let before_query = text.split('?').next().unwrap_or_default();
+    let mut escapes = before_query.split('%').skip(1);
+    let is_hex = |escape: &str| escape.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    let authority = before_query.split_once("//").map_or("", |(_, after)| after.split('/').next().unwrap_or_default());
+    escapes.all(is_hex) && !authority.contains(['\\', '#', ' ']) && (text.starts_with('/') || Url::parse(text).is_ok())
 }
 
 #[cfg(test)]
@@ -59,6 +74,49 @@ mod tests {
 
     use super::*;
     use crate::notify::outbox::{Outbox, Timing};
+
+    #[test]
+    fn an_alert_that_resolves_before_it_fired_is_over_at_once() {
+        // It fired while the clock ran ahead. An end in the future would keep it firing until then.
+        let at = Timestamp::from_seconds;
+        let alert = crate::notify::testing::resolved(1, 5000, 2000);
+        let alert = Outgoing {
+            labels: alert.labels,
+            annotations: alert.annotations,
+            starts_at: alert.starts_at,
+            state: alert.state,
+            generator_url: alert.generator_url,
+        };
+        let text = serde_json::to_string(&body(&alert, at(2001))).unwrap();
+        let over = r#""endsAt":"1970-01-01T00:33:20.000Z","startsAt":"1970-01-01T00:33:20.000Z""#;
+        assert!(text.contains(over), "{text}");
+    }
+
+    #[test]
+    fn a_generator_url_that_alertmanager_would_refuse_is_left_out() {
+        let alert = crate::notify::testing::firing(1, 1);
+        for (url, sent) in [
+            ("http://h:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1", true),
+            ("https://h/explore?left={\"a b\": 100%}#f", true),
+            ("/graph?x", true),
+            ("not a url", false),
+            ("http://h/a?x=\n", false),
+            ("http://h/%zz", false),
+            ("http://h h/", false),
+            ("graph", false),
+            ("", false),
+        ] {
+            let alert = Outgoing {
+                labels: alert.labels.clone(),
+                annotations: Labels::empty(),
+                starts_at: alert.starts_at,
+                state: alert.state,
+                generator_url: Arc::from(url),
+            };
+            let text = serde_json::to_string(&body(&alert, Timestamp::from_seconds(5))).unwrap();
+            assert_eq!(text.contains("generatorURL"), sent, "{url}");
+        }
+    }
 
     #[test]
     fn bodies_are_written_as_alertmanager_reads_them() {
@@ -86,7 +144,7 @@ mod tests {
             r#""startsAt":"2024-01-01T00:00:00.682Z","#,
             r#""generatorURL":"http://h:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1","#,
             r#""labels":{"alertname":"A","q":"\"<é>\"\n"}},"#,
-            r#"{"endsAt":"2024-01-01T00:00:05.000Z","startsAt":"2024-01-01T00:00:05.000Z","labels":{"alertname":"B"}}]"#,
+            r#"{"endsAt":"2024-01-01T00:00:00.000Z","startsAt":"2024-01-01T00:00:00.000Z","labels":{"alertname":"B"}}]"#,
         ];
         let body = render(&outbox.due(at(0), 10), at(1000));
         assert_eq!(String::from_utf8(body).unwrap(), expected.concat());

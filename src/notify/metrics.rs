@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::core::Collector;
@@ -10,8 +11,12 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::telemetry::{Summary, SummaryVec, summary_vec};
+
 const LABEL: &[&str] = &["alertmanager"];
 const LATENCY_BUCKETS_SECONDS: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
+const LATENCY_QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
+const LATENCY_HELP: &str = "Time of requests that were accepted.";
 
 #[derive(Clone)]
 pub(super) struct Metrics {
@@ -20,6 +25,7 @@ pub(super) struct Metrics {
     dropped: IntCounterVec,
     rejected: IntCounterVec,
     latency: HistogramVec,
+    latency_quantiles: SummaryVec,
     queue_length: IntGaugeVec,
     undelivered: IntGaugeVec,
     pub(super) discovered: IntGauge,
@@ -35,7 +41,8 @@ pub(super) struct Series {
     pub(super) errors: IntCounter,
     pub(super) dropped: IntCounter,
     pub(super) rejected: IntCounter,
-    pub(super) latency: Histogram,
+    latency: Histogram,
+    latency_quantiles: Summary,
     queue_length: IntGauge,
     undelivered: IntGauge,
     shown: Mutex<i64>,
@@ -46,10 +53,7 @@ impl Metrics {
     pub(super) fn new(registry: &Registry) -> Result<Metrics, prometheus::Error> {
         let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), LABEL);
         let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), LABEL);
-        let latency = HistogramOpts::new(
-            "prometheus_notifications_latency_histogram_seconds",
-            "Time of requests that were accepted.",
-        );
+        let latency = HistogramOpts::new("prometheus_notifications_latency_histogram_seconds", LATENCY_HELP);
         let capacity = Gauge::new(
             "prometheus_notifications_queue_capacity",
             "No bound but the number of alerts: only the newest state of each is held.",
@@ -67,6 +71,13 @@ impl Metrics {
                 "Alerts that the Alertmanager refused as they are (400, 413, 422).",
             )?,
             latency: HistogramVec::new(latency.buckets(LATENCY_BUCKETS_SECONDS.to_vec()), LABEL)?,
+            latency_quantiles: summary_vec(
+                registry,
+                "prometheus_notifications_latency_seconds",
+                LATENCY_HELP,
+                &LATENCY_QUANTILES,
+                LABEL,
+            ),
             queue_length: gauge("prometheus_notifications_queue_length", "Alerts waiting to be accepted.")?,
             undelivered: gauge(
                 "bellwether_notifications_undelivered",
@@ -103,6 +114,7 @@ impl Metrics {
             dropped: self.dropped.with_label_values(values),
             rejected: self.rejected.with_label_values(values),
             latency: self.latency.with_label_values(values),
+            latency_quantiles: self.latency_quantiles.with_label_values(values),
             queue_length: self.queue_length.with_label_values(values),
             undelivered: self.undelivered.with_label_values(values),
             shown: Mutex::new(0),
@@ -114,6 +126,12 @@ impl Metrics {
 }
 
 impl Series {
+    /// A request was accepted after this time.
+    pub(super) fn took(&self, time: Duration) {
+        self.latency.observe(time.as_secs_f64());
+        self.latency_quantiles.observe(time.as_secs_f64());
+    }
+
     pub(super) fn undelivered(&self, owed: usize) {
         let owed = i64::try_from(owed).unwrap_or(i64::MAX);
         let mut shown = self.shown.lock();
@@ -147,6 +165,7 @@ impl Series {
             let _ = gauge.remove_label_values(values);
         }
         let _ = self.of.latency.remove_label_values(values);
+        self.of.latency_quantiles.remove_label_values(values);
     }
 }
 

@@ -335,7 +335,10 @@ impl Shared {
                     running.alertmanager.relink(link);
                     Running { block, client, ..running }
                 }
-                None => self.start(wanted.url, block, client, link),
+                None => {
+                    state.overtake(&wanted.url, &block);
+                    self.start(wanted.url, block, client, link)
+                }
             };
             let route = Route {
                 external_labels: settings.external_labels.clone(),
@@ -426,8 +429,19 @@ impl State {
             }
         }
         for key in self.board.expire(clock.now()) {
-            self.lanes.iter_mut().for_each(|lane| lane.merge.forget(key));
+            for lane in &mut self.lanes {
+                if let Some(labels) = lane.merge.forget(key) {
+                    lane.members.iter().for_each(|member| member.outbox.lock().expire(&labels));
+                }
+            }
         }
+    }
+
+    /// Ends the loop of an Alertmanager that comes back before it has left: what that loop would deliver late, the new
+    /// one has overtaken by then.
+    fn overtake(&self, url: &Url, block: &AlertmanagerConfig) {
+        let same = |leaving: &&Running| leaving.alertmanager.url == *url && leaving.block.http == block.http;
+        self.leaving.iter().filter(same).for_each(|leaving| leaving.alertmanager.drain(Instant::now()));
     }
 
     /// Puts an Alertmanager on the lane of its route, and brings its outbox there if it was on another or is new.
@@ -445,13 +459,17 @@ impl State {
                 self.lanes.len() - 1
             }
         };
+        let is_new = !before.iter().any(was_here);
         let lane = &mut self.lanes[lane];
         lane.members.push(alertmanager.clone());
-        if !stays {
+        let all = lane.merge.all().map(Arc::new);
+        if is_new {
+            alertmanager.outbox.lock().fill(all);
+        } else if !stays {
             let produces = |labels: &Labels| lane.merge.produces(labels);
-            alertmanager.outbox.lock().reroute(lane.merge.all().map(Arc::new), produces, at);
-            alertmanager.wake();
+            alertmanager.outbox.lock().reroute(all, produces, at);
         }
+        alertmanager.wake();
     }
 }
 

@@ -6,10 +6,11 @@
 //! - owed, until the Alertmanager has accepted this very state; a state told while an older one is on its way stays owed;
 //! - accepted, and then re-sent a resend delay after the acceptance: a firing one for as long as it fires, a resolved
 //!   one until the resolved retention is over, when it is forgotten;
-//! - refused, and then left alone until what is to be said changes.
+//! - refused, and then left alone until what is to be said changes, or a long time has passed.
 //!
 //! Fired and resolved go out at once, before any re-send, the longest waiting first. New annotations alone wait for the
-//! next re-send, as they do in the reference: a value in an annotation changes at every evaluation.
+//! next re-send, as they do in the reference: a value in an annotation changes at every evaluation. What was on its way
+//! when a request failed goes behind all that is due: an alert that makes every request fail holds up no other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use hashbrown::HashMap;
 
 use super::outgoing::Outgoing;
 use crate::model::{AlertState, Labels, Timestamp};
+
+/// A firing alert that was refused is tried again after this: the Alertmanager may have been mended.
+const REFUSED_AGAIN: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
@@ -47,18 +51,29 @@ struct Entry {
     standing: Standing,
     place: Option<Place>,
     in_flight: bool,
+    /// When a request with it last failed, since the last one that did not.
+    failed_at: Option<Timestamp>,
     /// The Alertmanager has, or may have, seen some state of this label set.
     may_be_known: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Standing {
-    Owed { since: u64 },
-    Accepted { at: Timestamp },
-    Refused { what: Arc<Outgoing>, at: Timestamp },
+    Owed {
+        since: u64,
+    },
+    Accepted {
+        at: Timestamp,
+    },
+    /// `seen_at`: when it was last looked at whether it is to be sent again.
+    Refused {
+        what: Arc<Outgoing>,
+        at: Timestamp,
+        seen_at: Timestamp,
+    },
 }
 
-/// Where an entry waits. All that is owed comes before all that is only to be repeated.
+/// Where an entry waits. All that is owed comes before all that is only to be repeated, or has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Owed(u64, Id),
@@ -73,7 +88,7 @@ impl Place {
     }
 }
 
-/// Alerts on their way. Each must come back by `accepted`, `refused` or `failed`.
+/// Alerts on their way. Each must come back by `accepted`, `refused`, `failed` or `unsent`.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
@@ -136,8 +151,15 @@ impl Outbox {
             let since = self.count();
             let standing = Standing::Owed { since };
             self.owed += 1;
-            let entry =
-                Entry { want: want.clone(), turn: 0, standing, place: None, in_flight: false, may_be_known: false };
+            let entry = Entry {
+                want: want.clone(),
+                turn: 0,
+                standing,
+                place: None,
+                in_flight: false,
+                failed_at: None,
+                may_be_known: false,
+            };
             self.entries.insert(id, entry);
             self.by_labels.insert(want.labels.clone(), id);
             self.settle_place(id);
@@ -159,6 +181,11 @@ impl Outbox {
         }
     }
 
+    /// Of an Alertmanager that is new here: it may have been told of what is resolved by now, before it went, or by others.
+    pub(super) fn fill(&mut self, all: impl Iterator<Item = Arc<Outgoing>>) {
+        sorted(all).iter().for_each(|outgoing| self.tell(outgoing));
+    }
+
     /// Brings the outbox to another route: everything that fires there is told, and what fired here under a label set
     /// that is produced no more is resolved, unless the Alertmanager cannot know of it.
     pub(super) fn reroute(
@@ -167,10 +194,7 @@ impl Outbox {
         produces: impl Fn(&Labels) -> bool,
         at: Timestamp,
     ) {
-        // In a stated order, so that the same alerts make the same batches.
-        let mut all: Vec<Arc<Outgoing>> = all.collect();
-        all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        for outgoing in all {
+        for outgoing in sorted(all) {
             if outgoing.is_firing() || self.by_labels.contains_key(&outgoing.labels) {
                 self.tell(&outgoing);
             }
@@ -219,11 +243,11 @@ impl Outbox {
                 self.forget(id);
                 continue;
             }
-            if let Standing::Refused { what, .. } = standing
+            if let Standing::Refused { what, at: refused_at, .. } = standing
                 && same_content(&what, &self.entry(id).want)
+                && (at.since(refused_at) < REFUSED_AGAIN || !what.is_firing())
             {
-                // A resolved alert that is kept only so that nobody tries the refused state anew.
-                self.stand(id, Standing::Refused { what, at });
+                self.stand(id, Standing::Refused { what, at: refused_at, seen_at: at });
                 self.settle_place(id);
                 continue;
             }
@@ -242,6 +266,7 @@ impl Outbox {
                 continue;
             };
             entry.in_flight = false;
+            entry.failed_at = None;
             entry.may_be_known = true;
             if entry.turn == item.turn {
                 settled += usize::from(matches!(entry.standing, Standing::Owed { .. }));
@@ -252,12 +277,23 @@ impl Outbox {
         settled
     }
 
-    /// The request came to nothing; everything in it is to be sent again.
-    pub(super) fn failed(&mut self, batch: &Batch, may_have_arrived: bool) {
+    /// The request came to nothing; everything in it is to be sent again, after all that is due now.
+    pub(super) fn failed(&mut self, batch: &Batch, may_have_arrived: bool, at: Timestamp) {
         for item in &batch.items {
             if let Some(entry) = self.entries.get_mut(&item.id) {
                 entry.in_flight = false;
+                entry.failed_at = Some(at);
                 entry.may_be_known |= may_have_arrived;
+                self.settle_place(item.id);
+            }
+        }
+    }
+
+    /// There was no request; everything goes back to where it was.
+    pub(super) fn unsent(&mut self, batch: &Batch) {
+        for item in &batch.items {
+            if let Some(entry) = self.entries.get_mut(&item.id) {
+                entry.in_flight = false;
                 self.settle_place(item.id);
             }
         }
@@ -269,10 +305,23 @@ impl Outbox {
             return;
         };
         entry.in_flight = false;
+        entry.failed_at = None;
         if entry.turn == item.turn {
-            self.stand(item.id, Standing::Refused { what: item.alert.clone(), at });
+            self.stand(item.id, Standing::Refused { what: item.alert.clone(), at, seen_at: at });
         }
         self.settle_place(item.id);
+    }
+
+    /// Forgets a resolve whose retention is over, owed or not, if the Alertmanager cannot know that the alert ever fired:
+    /// to one that stays away for days they would be owed without bound.
+    pub(super) fn expire(&mut self, labels: &Labels) {
+        let Some(&id) = self.by_labels.get(labels) else {
+            return;
+        };
+        let entry = self.entry(id);
+        if !entry.want.is_firing() && !entry.may_be_known && !entry.in_flight {
+            self.forget(id);
+        }
     }
 
     fn count(&mut self) -> u64 {
@@ -316,22 +365,19 @@ impl Outbox {
     fn settle_place(&mut self, id: Id) {
         let delay = self.timing.resend_delay;
         let entry = self.entry(id);
-        let place = match &entry.standing {
-            Standing::Owed { since } => Some(Place::Owed(*since, id)),
-            Standing::Accepted { at } => Some(Place::Later(*at + delay, id)),
-            Standing::Refused { what, at } => {
-                let unchanged_and_firing = same_content(what, &entry.want) && entry.want.is_firing();
-                (!unchanged_and_firing).then_some(Place::Later(*at + delay, id))
+        let place = match (&entry.standing, entry.failed_at) {
+            (Standing::Owed { since }, None) => Place::Owed(*since, id),
+            (Standing::Owed { .. }, Some(failed_at)) => Place::Later(failed_at, id),
+            (Standing::Accepted { at } | Standing::Refused { seen_at: at, .. }, failed_at) => {
+                Place::Later(failed_at.map_or(*at + delay, |failed_at| failed_at.max(*at + delay)), id)
             }
         };
-        let was = std::mem::replace(&mut entry.place, place);
-        if was != place {
+        let was = entry.place.replace(place);
+        if was != Some(place) {
             if let Some(was) = was {
                 self.queue.remove(&was);
             }
-            if let Some(place) = place {
-                self.queue.insert(place);
-            }
+            self.queue.insert(place);
         }
     }
 
@@ -346,6 +392,13 @@ impl Outbox {
     fn clock_went_back(&self, at: Timestamp) -> bool {
         matches!(self.queue.last(), Some(Place::Later(due, _)) if *due > at + self.timing.resend_delay)
     }
+}
+
+/// In a stated order, so that the same alerts make the same batches.
+fn sorted(all: impl Iterator<Item = Arc<Outgoing>>) -> Vec<Arc<Outgoing>> {
+    let mut all: Vec<Arc<Outgoing>> = all.collect();
+    all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+    all
 }
 
 /// Whether an Alertmanager that refuses the one will refuse the other. (`valid_for` only moves `endsAt`.)

@@ -103,17 +103,16 @@ impl Merge {
         self.origins.get(&labels).map(|origins| combined(&labels, origins))
     }
 
-    /// Forgets an alert that has long been resolved.
-    pub(super) fn forget(&mut self, key: AlertKey) {
-        let Some(Some(labels)) = self.routed.remove(&key) else {
-            return;
-        };
-        if let Some(origins) = self.origins.get_mut(&labels) {
-            origins.retain(|origin| origin.key != key);
-            if origins.is_empty() {
-                self.origins.remove(&labels);
-            }
+    /// Forgets an alert that has long been resolved. Gives its label set if no other alert has it.
+    pub(super) fn forget(&mut self, key: AlertKey) -> Option<Labels> {
+        let labels = self.routed.remove(&key)??;
+        let origins = self.origins.get_mut(&labels)?;
+        origins.retain(|origin| origin.key != key);
+        if !origins.is_empty() {
+            return None;
         }
+        self.origins.remove(&labels);
+        Some(labels)
     }
 
     pub(super) fn produces(&self, labels: &Labels) -> bool {

@@ -110,6 +110,8 @@ pub(super) struct Pace {
     failures: u32,
     batch_max: usize,
     batch_size: usize,
+    /// Bound of the next batch after failures: one alert may be what makes requests fail.
+    trial_size: usize,
     accepted_in_row: u32,
 }
 
@@ -120,15 +122,17 @@ impl Pace {
     pub(super) fn new(backoff: Backoff, batch_max: usize, seed: u64) -> Pace {
         let batch_max = batch_max.max(1);
         let random = SmallRng::seed_from_u64(seed);
-        Pace { backoff, random, failures: 0, batch_max, batch_size: batch_max, accepted_in_row: 0 }
+        let (batch_size, trial_size) = (batch_max, batch_max);
+        Pace { backoff, random, failures: 0, batch_max, batch_size, trial_size, accepted_in_row: 0 }
     }
 
     pub(super) fn batch_size(&self) -> usize {
-        self.batch_size
+        self.batch_size.min(self.trial_size)
     }
 
     pub(super) fn accepted(&mut self) {
         self.failures = 0;
+        self.trial_size = self.trial_size.saturating_mul(2).min(self.batch_max);
         self.accepted_in_row += 1;
         if self.accepted_in_row >= GROW_AFTER {
             self.accepted_in_row = 0;
@@ -139,6 +143,11 @@ impl Pace {
     /// Forgets past failures: pauses are short again.
     pub(super) fn start_over(&mut self) {
         self.failures = 0;
+    }
+
+    /// A batch of so many failed, for whatever reason: the next one is smaller, until one is accepted.
+    pub(super) fn failed(&mut self, items: usize) {
+        self.trial_size = (items / 2).clamp(1, self.trial_size);
     }
 
     pub(super) fn too_large(&mut self, items: usize) {
@@ -229,6 +238,12 @@ mod tests {
         pace.too_large(1);
         assert_eq!(pace.batch_size(), 1);
         (0..GROW_AFTER * 20).for_each(|_| pace.accepted());
+        assert_eq!(pace.batch_size(), 256);
+        for size in [128, 64, 32, 16, 8, 4, 2, 1, 1] {
+            pace.failed(pace.batch_size());
+            assert_eq!(pace.batch_size(), size);
+        }
+        (0..8).for_each(|_| pace.accepted());
         assert_eq!(pace.batch_size(), 256);
     }
 }

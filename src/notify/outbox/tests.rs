@@ -84,7 +84,7 @@ fn a_resolve_is_sent_until_it_is_accepted_then_repeated_and_forgotten() {
     for seconds in [10, 2000, 90_000] {
         let batch = outbox.due(at(seconds), 10);
         assert_eq!(shown(&batch), "1-");
-        outbox.failed(&batch, false);
+        outbox.failed(&batch, false, at(seconds));
         assert_eq!(outbox.owed(), 1);
     }
     assert_eq!(accept(&mut outbox, 90_001), "1-");
@@ -111,7 +111,7 @@ fn only_the_state_that_was_sent_counts_as_accepted() {
     let batch = outbox.due(at(2), 10);
     assert_eq!(shown(&batch), "1-");
     outbox.tell(&firing(1, 3));
-    outbox.failed(&batch, true);
+    outbox.failed(&batch, true, at(2));
     assert_eq!(accept(&mut outbox, 4), "1+");
     assert_eq!(outbox.owed(), 0);
 }
@@ -133,7 +133,7 @@ fn a_refused_alert_is_left_alone_until_it_changes() {
     outbox.tell(&annotated(1, 0, "a"));
     let batch = outbox.due(at(0), 10);
     outbox.refused(&batch.items[0], at(0));
-    assert_eq!((outbox.owed(), outbox.refused_count(), outbox.wake(at(9999))), (0, 1, Wake::Never));
+    assert_eq!((outbox.owed(), outbox.refused_count(), outbox.wake(at(1))), (0, 1, Wake::At(at(DELAY))));
     outbox.tell(&annotated(1, 0, "b"));
     assert_eq!(outbox.wake(at(1)), Wake::At(at(DELAY)), "annotations wait");
     outbox.tell(&resolved(1, 0, 2));
@@ -144,6 +144,44 @@ fn a_refused_alert_is_left_alone_until_it_changes() {
         assert_eq!(accept(&mut outbox, seconds), "");
     }
     assert_eq!((outbox.len(), outbox.refused_count()), (0, 0));
+}
+
+#[test]
+fn a_refused_alert_that_fires_on_is_tried_again_after_a_long_time() {
+    let mut outbox = outbox();
+    outbox.tell(&firing(1, 0));
+    let batch = outbox.due(at(0), 10);
+    outbox.refused(&batch.items[0], at(0));
+    let again = REFUSED_AGAIN.as_secs() as i64;
+    for seconds in 1..again {
+        assert_eq!(accept(&mut outbox, seconds), "");
+    }
+    assert_eq!(accept(&mut outbox, again + DELAY), "1+");
+    assert_eq!((outbox.refused_count(), outbox.wake(at(again + DELAY))), (0, Wake::At(at(again + 2 * DELAY))));
+}
+
+#[test]
+fn what_failed_goes_behind_all_that_is_due() {
+    let mut outbox = outbox();
+    (1..=2).for_each(|rule| outbox.tell(&firing(rule, 0)));
+    accept(&mut outbox, 0);
+    (3..=5).for_each(|rule| outbox.tell(&firing(rule, 60)));
+    let batch = outbox.due(at(60), 1);
+    outbox.failed(&batch, true, at(61));
+    assert_eq!(shown(&outbox.due(at(61), 10)), "4+ 5+ 1+ 2+ 3+");
+    assert_eq!(outbox.owed(), 3);
+}
+
+#[test]
+fn resolves_that_an_alertmanager_cannot_know_of_are_not_kept_for_ever() {
+    let mut outbox = outbox();
+    (1..=3).for_each(|rule| outbox.tell(&firing(rule, 0)));
+    let batch = outbox.due(at(0), 1);
+    outbox.accepted(&batch, at(0));
+    (1..=2).for_each(|rule| outbox.tell(&resolved(rule, 0, 10)));
+    (1..=3).for_each(|rule| outbox.expire(&firing(rule, 0).labels));
+    assert_eq!((outbox.owed(), outbox.len()), (2, 2));
+    assert_eq!(shown(&outbox.due(at(10), 10)), "3+ 1-");
 }
 
 #[test]
@@ -163,7 +201,7 @@ fn on_another_route_what_is_produced_no_more_is_resolved_where_it_may_be_known()
     let mut batch = outbox.due(at(0), 3);
     let rest = batch.split();
     outbox.accepted(&batch, at(0)); // 1
-    outbox.failed(&Batch { items: vec![rest.items[0].clone()] }, true); // 2 may be known, 3 is on its way, 4 is not known
+    outbox.failed(&Batch { items: vec![rest.items[0].clone()] }, true, at(0)); // 2 may be known, 3 is on its way, 4 is not known
     let kept = Labels::from_pairs([("alertname", "kept")]);
     let new = Arc::new(Outgoing { labels: kept.clone(), ..Outgoing::clone(&firing(9, 0)) });
     outbox.reroute([new, resolved(8, 0, 5)].into_iter(), |labels| *labels == kept, at(10));
@@ -283,8 +321,8 @@ impl World {
                 let accepted = batch.items.into_iter().map(|item| (item.alert.labels.clone(), item.alert));
                 self.accepted.extend(accepted);
             }
-            End::Lost => self.outbox.failed(&batch, false),
-            End::Unanswered => self.outbox.failed(&batch, true),
+            End::Lost => self.outbox.failed(&batch, false, at(self.now)),
+            End::Unanswered => self.outbox.failed(&batch, true, at(self.now)),
         }
     }
 
