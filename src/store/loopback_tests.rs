@@ -64,6 +64,8 @@ struct Receiver {
     script: Mutex<VecDeque<Answer>>,
     /// The largest number of samples it takes at once.
     samples_max: Option<usize>,
+    /// Any sample whose `name@time` starts with this makes it refuse the whole request, as Prometheus does.
+    refuses: Option<&'static str>,
     gate: Option<Semaphore>,
     requests: Mutex<Vec<Received>>,
 }
@@ -115,7 +117,12 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
     };
     let samples: Vec<String> = request.timeseries.iter().map(sample).collect();
     let too_many = receiver.samples_max.is_some_and(|most| samples.len() > most);
-    let answer = if too_many { Some((413, None, String::new())) } else { receiver.script.lock().pop_front() };
+    let refused = receiver.refuses.is_some_and(|start| samples.iter().any(|sample| sample.starts_with(start)));
+    let answer = match (too_many, refused) {
+        (true, _) => Some((413, None, String::new())),
+        (false, true) => Some((400, None, "out of order sample".to_owned())),
+        (false, false) => receiver.script.lock().pop_front(),
+    };
     let (status, retry_after, text) = answer.unwrap_or((204, None, String::new()));
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     receiver.requests.lock().push(Received { headers, samples, status });
@@ -181,6 +188,52 @@ async fn what_is_refused_for_good_is_lost_and_told_and_the_rest_goes_on() {
     assert!(writers.append(series("x", [(2, 2.0)])).acknowledged(soon()).await);
     assert_eq!(receiver.accepted(), "x@2");
     assert_eq!(writers.status()[0].last_error, None);
+}
+
+#[tokio::test]
+async fn a_sample_that_is_refused_takes_no_others_with_it() {
+    let receiver = Receiver { refuses: Some("bad"), samples_max: Some(25), ..Receiver::default() };
+    let (receiver, url) = receiver.serve().await;
+    let writers = writers(&[config("a", &url)]);
+    let good = |at: i64| series("x", [(at, 0.0)]);
+    let samples = (0..50).flat_map(|at| if at == 7 || at == 33 { series("bad", [(at, 0.0)]) } else { good(at) });
+    let ticket = writers.append(samples.collect());
+    assert!(!ticket.acknowledged(soon()).await);
+    let expected = (0..50).filter(|at| *at != 7 && *at != 33).map(|at| format!("x@{at}")).collect::<Vec<_>>();
+    assert_eq!(receiver.accepted(), expected.join(" "));
+    let status = &writers.status()[0];
+    assert_eq!(status.pending, 0);
+    assert_eq!(status.last_error.as_deref(), Some("answered 400 Bad Request: out of order sample"));
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_everything_is_not_asked_for_every_sample() {
+    let (receiver, url) = Receiver { refuses: Some("bad"), ..Receiver::default() }.serve().await;
+    let writers = writers(&[config("a", &url)]);
+    let ticket = writers.append([series("good", [(1, 0.0)]), series("bad", (0..1999).map(|at| (at, 0.0)))].concat());
+    assert!(!ticket.acknowledged(soon()).await);
+    assert!(receiver.statuses().len() < 200);
+    assert_eq!(receiver.accepted(), "good@1");
+}
+
+#[tokio::test]
+async fn what_waits_through_a_reload_goes_out_under_the_new_settings() {
+    let (receiver, url) = Receiver::answering((0..20).map(|_| (500, None))).serve().await;
+    let writers = writers(&[config("a", &url)]);
+    let ticket = writers.append(series("x", [(1, 1.0)]));
+    while receiver.statuses().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let rename = RelabelSpec {
+        target_label: Some("__name__".to_owned()),
+        replacement: Some("renamed".to_owned()),
+        ..RelabelSpec::default()
+    };
+    let mut target = config("a", &url);
+    target.write_relabel = vec![RelabelRule::new(rename).unwrap()];
+    writers.apply(&[target], &Labels::empty()).unwrap();
+    assert!(ticket.acknowledged(soon()).await);
+    assert_eq!(receiver.accepted(), "renamed@1");
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ const REFUSAL_BYTES_MAX: usize = 1024;
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// How long a target that a reload removed may go on with what it has. As Prometheus' flush deadline.
 const REMOVED_DRAIN: Duration = Duration::from_secs(60);
+/// How often a refused batch is halved in search of the samples it was refused for. One of 2000 takes eleven halvings, of
+/// two requests each; what is refused after the last is given up as a whole, so that a target that takes nothing does not
+/// get a request for every sample.
+const HALVINGS_MAX: usize = 64;
 /// A trouble that lasts is logged when it begins, and then no more often than this.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -279,51 +283,69 @@ impl TargetShared {
     }
 
     /// Sends a batch until it is settled.
+    ///
+    /// Where the target refuses it for some of its samples, halves of it are sent, and halves of these, until those
+    /// samples are found; the earlier half first, so that the order of each series stays.
     async fn deliver(&self, batch: &[Item]) -> Outcome {
-        let (body, samples) = match self.encode(batch) {
-            Ok(encoded) => encoded,
-            Err(error) => {
-                self.give_up(batch.len(), batch.len(), &error.to_string());
-                return Outcome::Settled;
+        let mut parts = vec![batch];
+        let mut halvings_left = HALVINGS_MAX;
+        let mut settled = Settled::default();
+        while let Some(part) = parts.pop() {
+            let (sent, failed) = match self.deliver_part(part).await {
+                Sent::Accepted { samples } => {
+                    settled.relabeled_away += part.len() - samples;
+                    continue;
+                }
+                Sent::Failed { samples, failed, verdict } => ((samples, verdict), failed),
+            };
+            match sent {
+                (_, Verdict::Split) if part.len() == batch.len() => return Outcome::Split,
+                (_, Verdict::Split | Verdict::Sift) if part.len() > 1 && halvings_left > 0 => {
+                    halvings_left -= 1;
+                    let (earlier, later) = part.split_at(part.len() / 2);
+                    parts.extend([later, earlier]);
+                }
+                (samples, _) => settled.lose(part, samples, failed),
             }
-        };
-        if samples == 0 {
-            self.settle(batch.len(), 0);
-            return Outcome::Settled;
         }
+        self.settle(settled);
+        Outcome::Settled
+    }
+
+    /// Sends samples until they are accepted or refused, by the settings of the moment.
+    async fn deliver_part(&self, part: &[Item]) -> Sent {
+        let mut made: Option<(Arc<Settings>, bytes::Bytes, usize)> = None;
         let mut attempt = 0;
         loop {
             let settings = self.settings.load_full();
+            let (body, samples) = match made.take().filter(|(made_for, ..)| Arc::ptr_eq(made_for, &settings)) {
+                Some((_, body, samples)) => (body, samples),
+                None => match encode(&settings, part) {
+                    Ok(encoded) => encoded,
+                    Err(error) => return Sent::unsendable(part.len(), &error),
+                },
+            };
+            if samples == 0 {
+                return Sent::Accepted { samples };
+            }
             let failed = match self.send(&settings, body.clone(), attempt).await {
                 Ok(()) => {
-                    self.accepted(&settings, batch, samples, body.len());
-                    return Outcome::Settled;
+                    self.accepted(&settings, part, samples, body.len());
+                    return Sent::Accepted { samples };
                 }
                 Err(failed) => failed,
             };
             match failed.verdict(samples, &settings) {
-                Verdict::Split => return Outcome::Split,
-                Verdict::GiveUp => {
-                    self.give_up(batch.len(), samples, &failed.message);
-                    return Outcome::Settled;
-                }
                 Verdict::Retry | Verdict::Accepted => {}
+                verdict => return Sent::Failed { samples, failed, verdict },
             }
             attempt += 1;
             settings.metrics.retried.inc_by(samples as u64);
             let wait = send::backoff(attempt, failed.retry_after, &settings.config.queue);
             self.failed_for_now(&settings, &failed.message, attempt, wait);
-            drop(settings);
+            made = Some((settings, body, samples));
             tokio::time::sleep(wait).await;
         }
-    }
-
-    /// The body for a batch, and how many samples are left in it after relabeling.
-    fn encode(&self, batch: &[Item]) -> Result<(bytes::Bytes, usize), wire::BodyError> {
-        let settings = self.settings.load();
-        let request = send::request(batch, &settings.external_labels, &settings.config.write_relabel);
-        let samples = request.timeseries.len();
-        Ok((request.to_body()?.into(), samples))
     }
 
     async fn send(&self, settings: &Settings, body: bytes::Bytes, attempt: u32) -> Result<(), FailedSend> {
@@ -362,35 +384,19 @@ impl TargetShared {
         FailedSend { status: Some(status), message, retry_after }
     }
 
-    fn accepted(&self, settings: &Settings, batch: &[Item], samples: usize, bytes: usize) {
+    fn accepted(&self, settings: &Settings, part: &[Item], samples: usize, bytes: usize) {
         settings.metrics.sent.inc_by(samples as u64);
         settings.metrics.bytes.inc_by(bytes as u64);
-        let newest = batch.iter().map(|item| item.at).max().unwrap_or_default().as_seconds();
+        let newest = part.iter().map(|item| item.at).max().unwrap_or_default().as_seconds();
         settings.metrics.highest_sent.set(settings.metrics.highest_sent.get().max(newest));
         let mut health = self.health.lock();
-        let trouble = health.last_error.take().is_some();
-        health.failure_logged_at = None;
+        health.last_error = None;
+        let trouble = health.failure_logged_at.take().is_some();
         health.last_accepted_at = Some(self.clock.now());
         drop(health);
-        self.settle(batch.len() - samples, 0);
         if trouble {
             info!(remote_name = settings.config.name, url = settings.url, "remote write works again");
         }
-    }
-
-    /// Of a batch of so many samples so many are lost; the others fell to relabeling.
-    fn give_up(&self, batch: usize, lost: usize, message: &str) {
-        let settings = self.settings.load();
-        settings.metrics.failed.inc_by(lost as u64);
-        warn!(
-            remote_name = settings.config.name,
-            url = settings.url,
-            samples = lost,
-            error = message,
-            "remote write refused samples for good, they are lost"
-        );
-        self.health.lock().last_error = Some(message.to_owned());
-        self.settle(batch - lost, lost);
     }
 
     fn failed_for_now(&self, settings: &Settings, message: &str, attempt: u32, wait: Duration) {
@@ -409,10 +415,25 @@ impl TargetShared {
         }
     }
 
-    /// The batch is done with; so many of its samples fell to relabeling, so many were refused.
-    fn settle(&self, relabeled_away: usize, lost: usize) {
-        self.settings.load().metrics.dropped.inc_by(relabeled_away as u64);
-        self.queue.settle(lost);
+    /// The batch is done with.
+    fn settle(&self, settled: Settled) {
+        let settings = self.settings.load();
+        settings.metrics.dropped.inc_by(settled.relabeled_away as u64);
+        if let Some(loss) = settled.loss {
+            settings.metrics.failed.inc_by(loss.samples as u64);
+            warn!(
+                remote_name = settings.config.name,
+                url = settings.url,
+                samples = loss.samples,
+                first = %loss.first,
+                error = loss.message,
+                "remote write refused samples for good, they are lost"
+            );
+            self.health.lock().last_error = Some(loss.message);
+            self.queue.settle(loss.samples);
+        } else {
+            self.queue.settle(0);
+        }
         self.show_queue();
     }
 
@@ -432,6 +453,53 @@ impl TargetShared {
             last_error: health.last_error.clone(),
             last_accepted_at: health.last_accepted_at,
         }
+    }
+}
+
+/// The body for samples, and how many of them are left in it after relabeling.
+fn encode(settings: &Settings, part: &[Item]) -> Result<(bytes::Bytes, usize), wire::BodyError> {
+    let request = send::request(part, &settings.external_labels, &settings.config.write_relabel);
+    let samples = request.timeseries.len();
+    Ok((request.to_body()?.into(), samples))
+}
+
+/// What became of a batch, or of a part of it.
+enum Sent {
+    /// All that relabeling left, which may be nothing.
+    Accepted { samples: usize },
+    /// The verdict is not to retry.
+    Failed { samples: usize, failed: FailedSend, verdict: Verdict },
+}
+
+impl Sent {
+    fn unsendable(samples: usize, error: &wire::BodyError) -> Sent {
+        let failed = FailedSend { status: None, message: error.to_string(), retry_after: None };
+        Sent::Failed { samples, failed, verdict: Verdict::GiveUp }
+    }
+}
+
+/// What became of the samples of a batch that were not accepted.
+#[derive(Default)]
+struct Settled {
+    relabeled_away: usize,
+    loss: Option<Loss>,
+}
+
+struct Loss {
+    samples: usize,
+    /// A series that is among them, mostly: relabeling may have dropped it.
+    first: Labels,
+    /// Why the first ones were refused.
+    message: String,
+}
+
+impl Settled {
+    /// All samples of a part are lost that relabeling left.
+    fn lose(&mut self, part: &[Item], samples: usize, failed: FailedSend) {
+        self.relabeled_away += part.len() - samples;
+        let first = || part.first().map(|item| item.labels.clone()).unwrap_or_default();
+        let loss = self.loss.get_or_insert_with(|| Loss { samples: 0, first: first(), message: failed.message });
+        loss.samples += samples;
     }
 }
 

@@ -51,6 +51,10 @@ pub(super) enum Verdict {
     Retry,
     /// The request is too large: it may take them in smaller ones.
     Split,
+    /// The target will never take one of them, and took none because of it: it may take the others.
+    ///
+    /// Prometheus keeps nothing of a request that holds one sample out of order; Thanos says 409 for that.
+    Sift,
     /// The target will never take them.
     GiveUp,
 }
@@ -61,6 +65,9 @@ pub(super) fn verdict(status: StatusCode, samples: usize, queue: &RemoteWriteQue
         status if status.is_server_error() => Verdict::Retry,
         StatusCode::TOO_MANY_REQUESTS if queue.retry_on_http_429 => Verdict::Retry,
         StatusCode::PAYLOAD_TOO_LARGE if samples > 1 => Verdict::Split,
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY if samples > 1 => {
+            Verdict::Sift
+        }
         _ => Verdict::GiveUp,
     }
 }
@@ -68,8 +75,9 @@ pub(super) fn verdict(status: StatusCode, samples: usize, queue: &RemoteWriteQue
 /// How long to wait before attempt `attempt` (from 1) is sent: what the target asked for, or else doubling from the
 /// least to the most, of which a random part of up to a half is left out, so that targets are not asked in step.
 pub(super) fn backoff(attempt: u32, asked_for: Option<Duration>, queue: &RemoteWriteQueue) -> Duration {
-    if let Some(asked_for) = asked_for {
-        return asked_for.min(RETRY_AFTER_MAX);
+    // No time at all says nothing about when to come again, and would make a storm.
+    if let Some(asked_for) = asked_for.filter(|asked_for| !asked_for.is_zero()) {
+        return asked_for.clamp(queue.min_backoff.min(RETRY_AFTER_MAX), RETRY_AFTER_MAX);
     }
     let factor = 2_u32.saturating_pow(attempt.saturating_sub(1));
     let whole = queue.min_backoff.saturating_mul(factor).min(queue.max_backoff.max(queue.min_backoff));
@@ -126,8 +134,9 @@ mod tests {
             (200, Verdict::Accepted),
             (204, Verdict::Accepted),
             (302, Verdict::GiveUp),
-            (400, Verdict::GiveUp),
+            (400, Verdict::Sift),
             (404, Verdict::GiveUp),
+            (409, Verdict::Sift),
             (413, Verdict::Split),
             (429, Verdict::Retry),
             (500, Verdict::Retry),
@@ -135,7 +144,9 @@ mod tests {
         ] {
             assert_eq!(verdict(StatusCode::from_u16(status).unwrap(), 2, &queue()), verdict_of_two, "{status}");
         }
-        assert_eq!(verdict(StatusCode::PAYLOAD_TOO_LARGE, 1, &queue()), Verdict::GiveUp);
+        for status in [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::BAD_REQUEST] {
+            assert_eq!(verdict(status, 1, &queue()), Verdict::GiveUp);
+        }
         let impatient = RemoteWriteQueue { retry_on_http_429: false, ..queue() };
         assert_eq!(verdict(StatusCode::TOO_MANY_REQUESTS, 2, &impatient), Verdict::GiveUp);
     }
@@ -148,6 +159,8 @@ mod tests {
             assert!(wait <= most && wait >= most / 2, "{attempt}: {wait:?}");
         }
         assert_eq!(backoff(1, Some(Duration::from_secs(7)), &queue()), Duration::from_secs(7));
+        // "At once" is no word on how long to wait, and must not become a storm.
+        assert!(backoff(3, Some(Duration::ZERO), &queue()) >= Duration::from_millis(60));
         assert_eq!(backoff(1, Some(Duration::from_secs(86_400)), &queue()), RETRY_AFTER_MAX);
     }
 
