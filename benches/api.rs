@@ -44,7 +44,16 @@ impl Views for Snapshot {
     }
 
     fn runtime(&self) -> RuntimeView {
-        unimplemented!("not asked for")
+        RuntimeView {
+            start_time: Timestamp::default(),
+            server_time: Timestamp::default(),
+            working_directory: String::new(),
+            hostname: String::new(),
+            reload_config_success: true,
+            last_config_time: None,
+            last_reload_error: None,
+            warnings: Vec::new(),
+        }
     }
 
     fn readiness(&self) -> Readiness {

@@ -114,6 +114,19 @@ impl AlertInstances {
     }
 }
 
+/// Of two with one label set the first stays.
+impl FromIterator<AlertInstance> for AlertInstances {
+    fn from_iter<I: IntoIterator<Item = AlertInstance>>(instances: I) -> AlertInstances {
+        let mut all = AlertInstances::default();
+        for instance in instances {
+            if all.get(&instance.labels).is_none() {
+                all.push(hash(instance.labels.view()), instance);
+            }
+        }
+        all
+    }
+}
+
 fn hash_at(all: &[AlertInstance], position: u32) -> u64 {
     hash(all[position as usize].labels.view()).0
 }

@@ -52,7 +52,7 @@ impl GroupStatus {
         let mut state = GroupState::new(&self.plan.group, &self.plan.settings, true);
         for (rule, status) in state.rules.iter_mut().zip(&self.rules) {
             rule.id = status.id;
-            rule.alerts = status.alerts.iter().map(|alert| (alert.labels.clone(), alert.clone())).collect();
+            rule.alerts = status.alerts.iter().cloned().collect();
         }
         state
     }
