@@ -20,3 +20,4 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod wire;
+mod yaml;

@@ -9,7 +9,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("diagnostic", &["model"]),
     ("relabel", &["diagnostic", "model"]),
-    ("config", BAR),
+    ("yaml", &["diagnostic"]),
+    ("config", &["yaml", "relabel", "diagnostic", "model"]),
     ("telemetry", &["config", "relabel", "diagnostic", "model"]),
     ("clock", &["telemetry", "config", "relabel", "diagnostic", "model"]),
     ("wire", &["clock", "telemetry", "config", "relabel", "diagnostic", "model"]),
@@ -19,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("notify", IO),
     ("promql", BAR),
     ("template", BAR),
-    ("rules", &["template", "promql", "relabel", "diagnostic", "model"]),
+    ("rules", &["yaml", "template", "promql", "relabel", "diagnostic", "model"]),
     ("alerting", BAR),
     ("evaluation", &["alerting", "rules", "template", "promql", "relabel", "diagnostic", "model"]),
     ("ruler", DOORS),
@@ -94,7 +95,7 @@ const DOORS: &[&str] = &[
 ];
 
 const PURE: &[&str] =
-    &["evaluation", "alerting", "template", "rules", "promql", "relabel", "diagnostic", "model", "wire"];
+    &["evaluation", "alerting", "template", "rules", "promql", "yaml", "relabel", "diagnostic", "model", "wire"];
 /// What a pure room never says, and why.
 const IMPURE: &[(&str, &str)] = &[
     ("async fn", "a pure room answers at once"),

@@ -6,8 +6,8 @@ use super::address::quoted;
 use super::client::{CLIENT, client};
 use super::model::ALERTMANAGER_TIMEOUT;
 use super::read::{Fields, Reader, Shape};
-use super::yaml::Node;
 use super::{Alerting, AlertmanagerConfig, HttpClientConfig, TargetGroup, relabeling};
+use crate::yaml::tree::Node;
 
 const ALERTING: Shape = Shape { read: &["alert_relabel_configs", "alertmanagers"], ..Shape::NONE };
 

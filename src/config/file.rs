@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::global::{self, Environment};
 use super::read::{Fields, Reader, Shape, TOP, hide_secrets, is_secret_name};
-use super::yaml::{self, Document};
 use super::{Config, alerting, remote_write, sources};
 use crate::diagnostic::{Finding, SourceText, Span};
+use crate::yaml::{self, Reading, Scope, tree};
 
 /// Every top-level key of Prometheus 3.14 and of ours.
 const FILE: Shape = Shape {
@@ -64,10 +64,14 @@ pub fn parse(source: &Arc<SourceText>, options: &ParseOptions<'_>) -> (Option<Co
 
 pub(super) fn parse_parts(source: &Arc<SourceText>, options: &ParseOptions<'_>) -> Parsed {
     let mut reader = Reader::new(source, options.directory);
-    let Document { root, next_document, faults } = yaml::read(&source.text);
+    let scope = Scope { first_only: true, secret: true };
+    let Reading { documents, findings: mut faults, next_document } = yaml::read(source, scope);
+    // What could not be read leaves a tree that cannot say what is secret.
+    let document = documents.first().filter(|_| faults.is_empty());
+    let root = document.and_then(|document| tree::tree(document, source, &mut faults));
     let broken = !faults.is_empty();
     for fault in faults {
-        reader.error(fault.message, fault.span);
+        reader.add(fault);
     }
     if let Some(span) = next_document {
         reader.warning("only the first document of the file is read", span);

@@ -4,10 +4,10 @@ use super::Global;
 use super::expand::expand;
 use super::pattern::Pattern;
 use super::read::{Fields, Reader, Shape};
-use super::yaml::Entry;
 use crate::diagnostic::Span;
 use crate::model::Labels;
 use crate::model::ValidationScheme;
+use crate::yaml::tree::Entry;
 
 const GLOBAL: Shape = Shape {
     read: &["evaluation_interval", "rule_query_offset", "external_labels", "metric_name_validation_scheme"],

@@ -21,7 +21,6 @@ mod read;
 mod relabeling;
 mod remote_write;
 mod sources;
-mod yaml;
 
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,10 @@ use url::Url;
 
 use super::Secret;
 use super::address::{quoted, user_info_ranges};
-use super::yaml::{Entry, Node, Value};
 use crate::diagnostic::{Finding, SourceText, Span, nearest};
 use crate::model::ValidationScheme;
 use crate::model::{Labels, parse_duration};
+use crate::yaml::tree::{Entry, Node, Value};
 
 /// The fields a section may have, by what becomes of them.
 #[derive(Debug)]
@@ -105,6 +105,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn error_help(&mut self, message: impl Into<String>, help: impl Into<String>, at: Span) {
         self.findings.push((Finding::error(message).help(help), at));
+    }
+
+    /// A finding that has its place already.
+    pub(super) fn add(&mut self, finding: Finding) {
+        let at = finding.place.as_ref().map_or(Span::default(), |place| place.span);
+        self.findings.push((finding, at));
     }
 
     pub(super) fn warning(&mut self, message: impl Into<String>, at: Span) {

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::read::{Fields, Reader, Shape};
-use super::yaml::Node;
 use crate::diagnostic::Span;
 use crate::model::ValidationScheme;
 use crate::relabel::{RelabelError, RelabelRule, RelabelSpec};
+use crate::yaml::tree::Node;
 
 const RELABEL: Shape = Shape {
     read: &["source_labels", "separator", "regex", "modulus", "target_label", "replacement", "action"],

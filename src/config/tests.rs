@@ -384,10 +384,21 @@ const FAULTS: &[(&str, &[&str])] = &[
         r#"sources: [{type: prometheus, url: "http://a", labels: {"": x}}]"#,
         &[r#"p.yml:1:56: "" is not a valid label name"#],
     ),
-    ("a: 1\na: 2", &[r#"p.yml:1:1: unknown field "a" in the configuration"#, r#"p.yml:2:1: duplicate key "a""#]),
-    (r#"global: {evaluation_interval: "1m"#, &["p.yml:1:31: unclosed quote"]),
-    ("global:\n\ttab: 1", &["p.yml:2:2: tabs disallowed within this context (block indentation)"]),
-    ("x: *nowhere", &["p.yml:1:4: while parsing node, found unknown anchor"]),
+    (
+        "a: 1\na: 2",
+        &[
+            r#"p.yml:1:1: unknown field "a" in the configuration"#,
+            r#"p.yml:2:1: mapping key "a" already defined at line 1"#,
+        ],
+    ),
+    (r#"global: {evaluation_interval: "1m"#, &["p.yml:1:31: yaml: unclosed quote"]),
+    ("global:\n\ttab: 1", &["p.yml:2:2: yaml: tabs disallowed within this context (block indentation)"]),
+    (
+        "x: *nowhere",
+        &[
+            "p.yml:1:4: yaml: unknown anchor referenced; an anchor must stand before its use; a text that begins with `*` must be quoted",
+        ],
+    ),
     ("? [a]\n: 1", &["p.yml:1:3: a key must be a single value", r#"p.yml:1:3: unknown field "" in the configuration"#]),
     (
         "alerting: {alert_relabel_configs: [{action: kep}, {regex: '('}, {source_labels: ['']}, {action: hashmod, target_label: a}]}",

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::fields::{self, Field, Level, Verdict};
-use super::yaml::{Document, Entry, NodeId, Scalar, View};
 use super::{Compat, Options, object};
 use crate::diagnostic::{Finding, SourceText, Span, nearest};
+use crate::yaml::{Document, Entry, NodeId, Scalar, View};
 
 /// A value that may be missing, or be there and of the wrong type, which is reported already.
 #[derive(Clone, Copy, Debug, Default)]

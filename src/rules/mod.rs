@@ -13,7 +13,6 @@ mod file;
 pub mod model;
 mod object;
 mod validate;
-mod yaml;
 
 use std::sync::Arc;
 
@@ -24,6 +23,7 @@ pub use model::{AlertingRule, Group, RecordingRule, Rule, RuleKind};
 use crate::diagnostic::{Finding, SourceText, Span};
 use crate::model::ValidationScheme;
 use crate::promql::Features;
+use crate::yaml::{self, Reading, Scope};
 
 /// Whose verdict on a file counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -53,7 +53,8 @@ const FINDINGS_MAX: usize = 1000;
 ///
 /// A file with an error among its findings must not be used in part: its groups are there to be shown, not to run.
 pub fn parse(source: &Arc<SourceText>, options: &Options) -> (Vec<Group>, Vec<Finding>) {
-    let (documents, mut findings) = yaml::read(source, options.compat == Compat::Promtool);
+    let scope = Scope { first_only: options.compat == Compat::Promtool, secret: false };
+    let Reading { documents, mut findings, .. } = yaml::read(source, scope);
     let mut raw_groups = Vec::new();
     for document in &documents {
         file::read(document, source, options, &mut raw_groups, &mut findings);

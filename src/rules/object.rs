@@ -1,8 +1,8 @@
 //! Kubernetes objects among rule files: `PrometheusRule` of the Prometheus operator, and lists of them.
 
 use super::file::{Context, Reader};
-use super::yaml::{NodeId, View};
 use crate::diagnostic::Finding;
+use crate::yaml::{NodeId, View};
 
 /// The operator's API group; its version is not looked at, since there has been only one.
 const API_GROUP: &str = "monitoring.coreos.com/";

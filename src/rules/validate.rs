@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{Context, Pair, RawGroup, RawRule, Slot};
-use super::yaml::{self, Scalar};
 use super::{AlertingRule, Compat, Dependencies, Group, Options, RecordingRule, Rule, RuleKind};
 use crate::diagnostic::{Finding, SourceText, Span};
 use crate::model::{Labels, METRIC_NAME, parse_duration};
 use crate::promql::{self, Expression};
 use crate::template::Template;
+use crate::yaml::{self, Scalar};
 
 /// Checks the groups of one file; gives those without faults.
 pub(super) fn groups(

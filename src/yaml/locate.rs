@@ -9,7 +9,7 @@ impl Scalar<'_> {
     /// The span in the file of a span in the scalar's value: through indentation, folded lines and escapes.
     ///
     /// The whole scalar where the two cannot be matched.
-    pub(in crate::rules) fn locate(&self, source: &SourceText, inner: Span) -> Span {
+    pub(crate) fn locate(&self, source: &SourceText, inner: Span) -> Span {
         let (Some(start), true) = (self.locate_offset(source, inner.start), inner.start <= inner.end) else {
             return self.span;
         };

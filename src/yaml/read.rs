@@ -1,10 +1,11 @@
 //! Text to documents: the parser's events, hung into trees.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_saphyr::granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScanError, Tag};
 
 use super::{CoreTag, DEPTH_MAX, Document, Kind, Node, NodeId};
@@ -19,23 +20,40 @@ const DOCUMENTS_MAX: usize = 10_000;
 /// Most bytes that are read again for the sake of lines that are not indented.
 const REPAIR_BYTES_MAX: usize = 256 << 20;
 
+/// What is read of a text, and who will see what is wrong with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scope {
+    /// Only the first document is read.
+    pub(crate) first_only: bool,
+    /// The text holds secrets: no message repeats any of it.
+    pub(crate) secret: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Reading<'a> {
+    pub(crate) documents: Vec<Document<'a>>,
+    pub(crate) findings: Vec<Finding>,
+    /// Where a second document begins, if only the first is read.
+    pub(crate) next_document: Option<Span>,
+}
+
 /// Reads the documents of a text, or only the first. What cannot be read gives findings; the other documents are still
 /// read. A document with a syntax error is left out as a whole.
-pub(in crate::rules) fn read<'a>(source: &'a Arc<SourceText>, first_only: bool) -> (Vec<Document<'a>>, Vec<Finding>) {
+pub(crate) fn read<'a>(source: &'a Arc<SourceText>, scope: Scope) -> Reading<'a> {
     if source.text.len() > TEXT_BYTES_MAX {
         let message = format!("the file has {} bytes, the most that is read is {TEXT_BYTES_MAX}", source.text.len());
         let finding = Finding::error(message).at(source, Span::new(0, 0)).help("split it into several files");
-        return (Vec::new(), vec![finding]);
+        return Reading { findings: vec![finding], ..Reading::default() };
     }
     let (mut text, mut mark, mut bytes_read) = (Cow::Borrowed(&*source.text), None, 0);
     loop {
         bytes_read += text.len();
-        let (documents, findings, unindented) = read_text(&text, mark, source, first_only);
-        let Some(at) = unindented.filter(|_| bytes_read < REPAIR_BYTES_MAX) else { return (documents, findings) };
+        let (reading, unindented) = read_text(&text, mark, source, scope);
+        let Some(at) = unindented.filter(|_| bytes_read < REPAIR_BYTES_MAX) else { return reading };
         mark = mark.or_else(|| ('!'..='~').find(|c| !matches!(c, '"' | '\'' | '\\') && !source.text.contains(*c)));
         match mark.and_then(|mark| repaired(&text, mark, at)) {
             Some(repaired) => text = Cow::Owned(repaired),
-            None => return (documents, findings),
+            None => return reading,
         }
     }
 }
@@ -88,57 +106,71 @@ fn read_text<'a>(
     text: &str,
     mark: Option<char>,
     source: &'a Arc<SourceText>,
-    first_only: bool,
-) -> (Vec<Document<'a>>, Vec<Finding>, Option<usize>) {
+    scope: Scope,
+) -> (Reading<'a>, Option<usize>) {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.emit_unresolved_aliases = true;
     (options.block_nesting_limit, options.flow_nesting_limit) = (DEPTH_MAX, DEPTH_MAX);
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let (mut documents, mut findings, mut unindented) = (Vec::new(), Vec::new(), None);
-    let mut builder = Builder::new(text, mark, source);
+    let (mut reading, mut unindented) = (Reading::default(), None);
+    let visits = Rc::default();
+    let new_builder = || {
+        let document = Document { nodes: Vec::new(), root: None, span: Span::default(), visits: Rc::clone(&visits) };
+        Builder { text, mark, quotes: !scope.secret, source, document, open: Vec::new(), anchors: HashMap::new() }
+    };
+    let mut builder = new_builder();
     while let Some(next) = parser.next_event() {
         match next {
             Ok((Event::DocumentStart(..), span)) => {
-                builder = Builder::new(text, mark, source);
+                builder = new_builder();
                 let at = offset(span.start, source);
                 builder.document.span = Span::new(at, at);
             }
             Ok((Event::DocumentEnd, span)) => {
-                let ended = std::mem::replace(&mut builder, Builder::new(text, mark, source));
-                documents.push(ended.finish(offset(span.end, source)));
-                if first_only {
+                let ended = std::mem::replace(&mut builder, new_builder());
+                reading.documents.push(ended.finish(offset(span.end, source)));
+                if scope.first_only {
+                    let next = parser.next_event().and_then(Result::ok);
+                    reading.next_document = next
+                        .filter(|(event, _)| matches!(event, Event::DocumentStart(..)))
+                        .map(|(_, span)| Span::new(offset(span.start, source), offset(span.end, source)));
                     break;
                 }
-                if documents.len() == DOCUMENTS_MAX {
+                if reading.documents.len() == DOCUMENTS_MAX {
                     let message = format!("more than {DOCUMENTS_MAX} documents in one file");
-                    findings.push(Finding::error(message).at(source, builder.document.span));
+                    reading.findings.push(Finding::error(message).at(source, builder.document.span));
                     break;
                 }
             }
             Ok((event, span)) => {
                 let span = span.byte_range().map_or(Span::default(), |range| Span::new(range.start, range.end));
-                builder.take(event, span, &mut findings);
+                builder.take(event, span, &mut reading.findings);
             }
             Err(error) => {
                 if *error.kind() == ErrorKind::InvalidQuotedScalarIndent && unindented.is_none() {
                     unindented = Some(offset(*error.marker(), source));
                 }
-                findings.push(syntax_error(source, &error));
-                builder = Builder::new(text, mark, source);
-                if first_only || !matches!(parser.proceed_next_document(), Ok(true)) {
+                reading.findings.push(syntax_error(source, &error));
+                builder = new_builder();
+                if scope.first_only || !matches!(parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
             }
         }
     }
-    (documents, findings, unindented)
+    (reading, unindented)
 }
 
 fn syntax_error(source: &Arc<SourceText>, error: &ScanError) -> Finding {
     let start = offset(*error.marker(), source);
     let end = start + source.text[start..].chars().next().map_or(0, char::len_utf8);
-    let finding = Finding::error(format!("yaml: {}", error.info())).at(source, Span::new(start, end));
+    let finding = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => Finding::error("yaml: nested too deep")
+            .help(format!("the most is {DEPTH_MAX} levels of blocks, and as many of brackets")),
+        _ => Finding::error(format!("yaml: {}", error.info())),
+    };
+    let finding = finding.at(source, Span::new(start, end));
     let starts = |c: char| source.text[start..].starts_with(c);
     if starts('\t') {
         finding.help("YAML does not indent with tabs; use spaces")
@@ -163,6 +195,8 @@ struct Builder<'a, 't> {
     /// What is parsed.
     text: &'t str,
     mark: Option<char>,
+    /// Messages may repeat what they are about.
+    quotes: bool,
     source: &'a Arc<SourceText>,
     document: Document<'a>,
     /// Collections that are still open, each with a key that waits for its value.
@@ -171,11 +205,6 @@ struct Builder<'a, 't> {
 }
 
 impl<'a, 't> Builder<'a, 't> {
-    fn new(text: &'t str, mark: Option<char>, source: &'a Arc<SourceText>) -> Builder<'a, 't> {
-        let document = Document { nodes: Vec::new(), root: None, span: Span::default(), visits: Cell::new(0) };
-        Builder { text, mark, source, document, open: Vec::new(), anchors: HashMap::new() }
-    }
-
     fn finish(mut self, end: usize) -> Document<'a> {
         self.document.span.end = end.max(self.document.span.start);
         self.document
@@ -198,10 +227,27 @@ impl<'a, 't> Builder<'a, 't> {
         }
     }
 
+    fn quoted(&self, name: &str) -> String {
+        if self.quotes { format!(" '{name}'") } else { String::new() }
+    }
+
+    /// The text of a `!!binary` scalar.
+    fn decoded(&self, text: &str, span: Span, findings: &mut Vec<Finding>) -> String {
+        let packed: String = text.split_ascii_whitespace().collect();
+        let text = BASE64_STANDARD.decode(packed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        text.unwrap_or_else(|| {
+            findings.push(Finding::error("a !!binary value must be UTF-8 in base64").at(self.source, span));
+            String::new()
+        })
+    }
+
     fn take(&mut self, event: Event<'t>, span: Span, findings: &mut Vec<Finding>) {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let text = self.scalar_text(text);
+                let mut text = self.scalar_text(text);
+                if yaml_tag(tag.as_deref()).as_deref() == Some("binary") {
+                    text = Cow::Owned(self.decoded(&text, span, findings));
+                }
                 let tag = core_tag(tag.as_deref());
                 self.add(Kind::Scalar { text, style, tag }, span, anchor);
             }
@@ -226,7 +272,7 @@ impl<'a, 't> Builder<'a, 't> {
                     Some(target) if !inside_itself(&target) => Kind::Alias(target),
                     _ => {
                         let name = self.source.text.get(span.range()).unwrap_or_default().trim_start_matches('*');
-                        let message = format!("yaml: anchor '{name}' value contains itself");
+                        let message = format!("yaml: anchor{} value contains itself", self.quoted(name));
                         findings.push(Finding::error(message).at(self.source, span));
                         Kind::Broken
                     }
@@ -234,8 +280,9 @@ impl<'a, 't> Builder<'a, 't> {
                 self.add(kind, span, 0);
             }
             Event::UnresolvedAlias(name) => {
-                let finding = Finding::error(format!("yaml: unknown anchor '{name}' referenced"));
-                findings.push(finding.at(self.source, span).help(format!("an anchor `&{name}` must stand before it")));
+                let finding = Finding::error(format!("yaml: unknown anchor{} referenced", self.quoted(&name)));
+                let help = "an anchor must stand before its use; a text that begins with `*` must be quoted";
+                findings.push(finding.at(self.source, span).help(help));
                 self.add(Kind::Broken, span, 0);
             }
             _ => {}
@@ -267,12 +314,17 @@ impl<'a, 't> Builder<'a, 't> {
     }
 }
 
+/// The name of a tag that is YAML's own; empty for others, none for none.
+fn yaml_tag(tag: Option<&Tag>) -> Option<Cow<'_, str>> {
+    tag.map(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:").unwrap_or_default())
+}
+
 fn core_tag(tag: Option<&Tag>) -> CoreTag {
-    match tag.map(Tag::core_suffix) {
+    match yaml_tag(tag).as_deref() {
         None => CoreTag::None,
-        Some(Some("null")) => CoreTag::Null,
-        Some(Some("int" | "float")) => CoreTag::Number,
-        Some(Some("merge")) => CoreTag::Merge,
+        Some("null") => CoreTag::Null,
+        Some("int" | "float") => CoreTag::Number,
+        Some("merge") => CoreTag::Merge,
         Some(_) => CoreTag::Text,
     }
 }

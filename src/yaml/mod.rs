@@ -1,42 +1,47 @@
-//! YAML text to trees with spans: every fault of the text is found, nothing is expanded that was not asked for.
+//! YAML text to documents with spans: every fault of the text is found, nothing is expanded that was not asked for.
 //!
-//! Built on the event parser that `serde-saphyr` brings: its serde door stops at the first fault and hides how a scalar
+//! Two ways to look at a document: node by node (`Document`), for files that are large and of few shapes, and as a whole
+//! with everything expanded (`tree`), for files that are small and of many. Built on the event parser that `serde-saphyr` brings: its serde door stops at the first fault and hides how a scalar
 //! was spelled, and both matter here. Aliases stay references, so a document of a few bytes cannot grow to gigabytes.
 //! Duplicate keys, merge keys and null follow Go's `yaml.v3`, which reads the same files in Prometheus.
 
 mod locate;
 mod number;
 mod read;
+pub(crate) mod tree;
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_saphyr::granit_parser::ScalarStyle;
 
-pub(in crate::rules) use number::{float, integer};
-pub(in crate::rules) use read::read;
+pub(crate) use number::{float, integer};
+pub(crate) use read::{Reading, Scope, read};
 
 use crate::diagnostic::{Finding, SourceText, Span};
 
-/// Deepest nesting. Rule files need seven levels, Kubernetes objects some more.
+/// Deepest nesting, of blocks and again of what stands in brackets. Rule files need seven levels, configurations and
+/// Kubernetes objects some more.
 const DEPTH_MAX: usize = 64;
 
-/// Most children that are visited in one document, those behind aliases counted at each use. A file of 200,000 rules
+/// Most children that are visited in one text, those behind aliases counted at each use. A file of 200,000 rules
 /// has some four million; what needs more is a riddle, not a rule file.
 const VISITS_MAX: usize = 8 << 20;
 
-pub(in crate::rules) type NodeId = u32;
+pub(crate) type NodeId = u32;
 
 /// One YAML document.
-pub(in crate::rules) struct Document<'a> {
+pub(crate) struct Document<'a> {
     nodes: Vec<Node<'a>>,
     /// None for an empty document.
-    pub(in crate::rules) root: Option<NodeId>,
+    pub(crate) root: Option<NodeId>,
     /// From its first to its last byte.
-    pub(in crate::rules) span: Span,
-    visits: Cell<usize>,
+    pub(crate) span: Span,
+    /// Shared by the documents of a text.
+    visits: Rc<Cell<usize>>,
 }
 
 struct Node<'a> {
@@ -72,7 +77,7 @@ enum CoreTag {
 }
 
 /// A node as its users see it: aliases already followed.
-pub(in crate::rules) enum View<'d> {
+pub(crate) enum View<'d> {
     Null,
     Scalar(Scalar<'d>),
     Sequence(&'d [NodeId]),
@@ -82,24 +87,24 @@ pub(in crate::rules) enum View<'d> {
 
 /// A scalar in its literal spelling: `010` is "010", `1e3` is "1e3".
 #[derive(Clone, Copy, Debug)]
-pub(in crate::rules) struct Scalar<'d> {
-    pub(in crate::rules) text: &'d str,
-    pub(in crate::rules) span: Span,
+pub(crate) struct Scalar<'d> {
+    pub(crate) text: &'d str,
+    pub(crate) span: Span,
     /// Written without quotes, so that it may be a number.
-    pub(in crate::rules) plain: bool,
+    pub(crate) plain: bool,
     style: ScalarStyle,
 }
 
 /// One key with its value, merged ones included.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::rules) struct Entry {
-    pub(in crate::rules) key: NodeId,
-    pub(in crate::rules) value: NodeId,
+pub(crate) struct Entry {
+    pub(crate) key: NodeId,
+    pub(crate) value: NodeId,
 }
 
 impl Document<'_> {
     /// The node behind an id, aliases followed.
-    pub(in crate::rules) fn view(&self, id: NodeId) -> View<'_> {
+    pub(crate) fn view(&self, id: NodeId) -> View<'_> {
         let node = &self.nodes[self.target(id) as usize];
         match &node.kind {
             Kind::Scalar { text, style, tag } => {
@@ -117,12 +122,12 @@ impl Document<'_> {
     }
 
     /// Where a node stands: for an alias, where what it means stands.
-    pub(in crate::rules) fn span(&self, id: NodeId) -> Span {
+    pub(crate) fn span(&self, id: NodeId) -> Span {
         self.nodes[self.target(id) as usize].span
     }
 
     /// YAML's name for the type of a node, as Go's messages have it.
-    pub(in crate::rules) fn type_name(&self, id: NodeId) -> String {
+    pub(crate) fn type_name(&self, id: NodeId) -> String {
         match self.view(id) {
             View::Null => "!!null".to_owned(),
             View::Sequence(_) => "!!seq".to_owned(),
@@ -147,24 +152,14 @@ impl Document<'_> {
 
     /// The entries of a mapping with its merge keys expanded: a key of its own wins over a merged one, and of merged
     /// mappings the first. Duplicate keys and wrong merges become findings. Empty for everything else.
-    pub(in crate::rules) fn entries(
-        &self,
-        id: NodeId,
-        source: &Arc<SourceText>,
-        findings: &mut Vec<Finding>,
-    ) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        self.collect(id, source, &mut entries, findings, 0);
-        entries
+    pub(crate) fn entries(&self, id: NodeId, source: &Arc<SourceText>, findings: &mut Vec<Finding>) -> Vec<Entry> {
+        let mut found = Found::default();
+        self.collect(id, source, &mut found, findings, 0);
+        found.entries
     }
 
     /// Takes one visit off the bound; false, and a finding once, when none is left.
-    pub(in crate::rules) fn may_visit(
-        &self,
-        count: usize,
-        source: &Arc<SourceText>,
-        findings: &mut Vec<Finding>,
-    ) -> bool {
+    pub(crate) fn may_visit(&self, count: usize, source: &Arc<SourceText>, findings: &mut Vec<Finding>) -> bool {
         let before = self.visits.get();
         if before > VISITS_MAX {
             return false;
@@ -178,11 +173,11 @@ impl Document<'_> {
         true
     }
 
-    fn collect(
-        &self,
+    fn collect<'d>(
+        &'d self,
         id: NodeId,
         source: &Arc<SourceText>,
-        entries: &mut Vec<Entry>,
+        found: &mut Found<'d>,
         findings: &mut Vec<Finding>,
         depth: usize,
     ) {
@@ -195,31 +190,36 @@ impl Document<'_> {
         for (key, value) in own {
             if self.is_merge(*key) {
                 merges.push(*value);
-            } else if !entries.iter().any(|known| self.same_key(known.key, *key)) {
-                entries.push(Entry { key: *key, value: *value });
+            } else if found.is_new(self, *key) {
+                found.entries.push(Entry { key: *key, value: *value });
             }
         }
         for merge in merges {
-            match (&self.nodes[self.target(merge) as usize].kind, depth < DEPTH_MAX) {
-                (Kind::Mapping(_), true) => self.collect(merge, source, entries, findings, depth + 1),
-                (Kind::Sequence(parts), true) => {
-                    for part in parts {
-                        match self.nodes[self.target(*part) as usize].kind {
-                            Kind::Mapping(_) => self.collect(*part, source, entries, findings, depth + 1),
-                            Kind::Broken => {}
-                            _ => findings.push(merge_error(source, self.span(*part))),
-                        }
+            let parts = match &self.nodes[self.target(merge) as usize].kind {
+                Kind::Sequence(parts) => parts.as_slice(),
+                _ => std::slice::from_ref(&merge),
+            };
+            if !self.may_visit(parts.len(), source, findings) {
+                return;
+            }
+            for part in parts {
+                match self.nodes[self.target(*part) as usize].kind {
+                    Kind::Mapping(_) if depth < DEPTH_MAX => self.collect(*part, source, found, findings, depth + 1),
+                    Kind::Mapping(_) => {
+                        let message = format!("yaml: merge keys are nested more than {DEPTH_MAX} levels deep");
+                        findings.push(Finding::error(message).at(source, self.span(*part)));
+                    }
+                    Kind::Broken => {}
+                    _ => {
+                        let message = "yaml: map merge requires map or sequence of maps as the value";
+                        findings.push(Finding::error(message).at(source, self.span(*part)));
                     }
                 }
-                (Kind::Broken, _) => {}
-                _ => findings.push(merge_error(source, self.span(merge))),
             }
         }
     }
 
     fn report_duplicates(&self, own: &[(NodeId, NodeId)], source: &Arc<SourceText>, findings: &mut Vec<Finding>) {
-        /// Above this many keys a table of them is cheaper than comparing each with each.
-        const KEYS_COMPARED_MAX: usize = 16;
         let mut report = |first: NodeId, second: NodeId, text: &str| {
             let line = source.line(self.nodes[first as usize].span.start);
             let finding = Finding::error(format!("mapping key {text:?} already defined at line {line}"));
@@ -243,10 +243,6 @@ impl Document<'_> {
                 seen.insert(text, *key);
             }
         }
-    }
-
-    fn same_key(&self, left: NodeId, right: NodeId) -> bool {
-        self.literal(self.target(left)).is_some_and(|left| Some(left) == self.literal(self.target(right)))
     }
 
     fn literal(&self, id: NodeId) -> Option<&str> {
@@ -274,8 +270,29 @@ impl Document<'_> {
     }
 }
 
-fn merge_error(source: &Arc<SourceText>, span: Span) -> Finding {
-    Finding::error("yaml: map merge requires map or sequence of maps as the value").at(source, span)
+/// Above this many keys a table of them is cheaper than comparing each with each.
+const KEYS_COMPARED_MAX: usize = 16;
+
+/// The entries of a mapping, found so far.
+#[derive(Default)]
+struct Found<'d> {
+    entries: Vec<Entry>,
+    /// The keys of them all, once there are many.
+    keys: HashSet<&'d str>,
+}
+
+impl<'d> Found<'d> {
+    fn is_new(&mut self, document: &'d Document<'_>, key: NodeId) -> bool {
+        let literal = |key: NodeId| document.literal(document.target(key));
+        let Some(text) = literal(key) else { return true };
+        if self.entries.len() < KEYS_COMPARED_MAX {
+            return !self.entries.iter().any(|known| literal(known.key) == Some(text));
+        }
+        if self.keys.is_empty() {
+            self.keys.extend(self.entries.iter().filter_map(|known| literal(known.key)));
+        }
+        self.keys.insert(text)
+    }
 }
 
 #[cfg(test)]
@@ -284,7 +301,7 @@ mod tests {
 
     fn scalars(text: &str) -> (Arc<SourceText>, Vec<(String, String)>) {
         let source = SourceText::new("f", text);
-        let (documents, findings) = read(&source, false);
+        let Reading { documents, findings, .. } = read(&source, Scope::default());
         assert_eq!(findings, [], "{text}");
         let mut found = Vec::new();
         for document in &documents {
@@ -335,7 +352,7 @@ mod tests {
             ("k:\n  j: \"a\nb\"\n  l: 'c\r\nd'\n", "a b"),
         ] {
             let source = SourceText::new("f", text);
-            let (documents, findings) = read(&source, false);
+            let Reading { documents, findings, .. } = read(&source, Scope::default());
             assert_eq!(findings, [], "{text}");
             let inner = documents[0].entries(documents[0].root.unwrap(), &source, &mut Vec::new())[0].value;
             let inner = documents[0].entries(inner, &source, &mut Vec::new())[0].value;

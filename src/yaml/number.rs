@@ -1,7 +1,7 @@
 //! Numbers as Go's `yaml.v3` reads them.
 
 /// A whole number as Go's `yaml.v3` reads a plain scalar: `5`, `+5`, `1_000`, `0x1F`, `0b1`, `0o17` and `017`.
-pub(in crate::rules) fn integer(text: &str) -> Option<i64> {
+pub(crate) fn integer(text: &str) -> Option<i64> {
     let plain = text.replace('_', "");
     if !plain.starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '-') {
         return None;
@@ -25,7 +25,7 @@ pub(in crate::rules) fn integer(text: &str) -> Option<i64> {
 }
 
 /// A float as Go's `yaml.v3` reads a plain scalar.
-pub(in crate::rules) fn float(text: &str) -> Option<f64> {
+pub(crate) fn float(text: &str) -> Option<f64> {
     match text {
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => return Some(f64::NEG_INFINITY),
