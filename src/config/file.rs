@@ -84,8 +84,11 @@ pub(super) fn parse_parts(source: &Arc<SourceText>, options: &ParseOptions<'_>) 
             let top = reader.section(TOP, &root, Span::default(), &[&FILE]);
             (config, pattern_spans) = whole(&mut reader, &top, options);
         }
-        None if broken => hide_by_lines(&mut reader, &source.text),
         None => {}
+    }
+    // The tree lacks what is written twice or could not be read.
+    if broken {
+        hide_by_lines(&mut reader, &source.text);
     }
     let config = (reader.error_count() == 0).then_some(config);
     let files = std::mem::take(&mut reader.files);

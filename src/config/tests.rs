@@ -909,3 +909,17 @@ fn flags_are_enough_to_load() {
     assert_eq!(sources.len(), 1);
     assert_eq!(lines(&findings), ["\"no/such.yml\" does not point to an existing file"]);
 }
+
+#[test]
+fn a_secret_that_is_written_twice_is_hidden_twice() {
+    let text = "remote_write:\n- url: http://a\n  basic_auth:\n    password: hunter1\n    password: hunter2\n";
+    let source = SourceText::new("p.yml", text);
+    let environment = |_: &str| None;
+    let options =
+        ParseOptions { environment: &environment, directory: std::path::Path::new(""), ignore_discovery: false };
+    let (config, findings) = super::parse(&source, &options);
+    assert!(config.is_none());
+    for finding in findings {
+        assert!(!format!("{finding:?}").contains("hunter"), "{finding:?}");
+    }
+}

@@ -192,6 +192,7 @@ async fn every_refusal_says_what_the_peer_said() {
             "html" => ([("content-type", "text/html")], "<html>login</html>").into_response(),
             "labels" => plain(200, r#"{"status":"success","data":["a"]}"#),
             "204" => plain(204, ""),
+            "206" => plain(206, ""),
             _ => unreachable!(),
         }
     };
@@ -220,16 +221,14 @@ async fn every_refusal_says_what_the_peer_said() {
             "malformed: the answer is not JSON: no value where one was expected at byte 0 (content type \"text/html\")",
         ),
         ("labels", "shape: the answer is JSON, but not that of the query API: no `result` at byte 33"),
-        (
-            "204",
-            "malformed: the answer is not JSON: nothing where an object was expected at byte 0 (content type \"text/plain; charset=utf-8\")",
-        ),
+        ("204", "rejected: answered 204 No Content"),
+        ("206", "rejected: answered 206 Partial Content"),
     ] {
         let (kind, message) = said.split_once(": ").unwrap();
         let found = show(&ask(&source, query, &[0]).await).replace(&excerpt, "");
         assert_eq!(found, format!("{kind}: source \"eu\": {message}"), "{query}");
     }
-    assert_eq!(source.metrics().queries.get(), 14);
+    assert_eq!(source.metrics().queries.get(), 15);
 }
 
 #[tokio::test]

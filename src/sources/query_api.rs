@@ -144,7 +144,8 @@ impl QueryApi {
     }
 
     async fn read(&self, response: Response) -> Result<(Evaluated, Annotations), Unanswered> {
-        if !response.status().is_success() {
+        // 203 is a proxy's word for a whole answer; 206 and others of the kind are no whole answer.
+        if !matches!(response.status(), StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION) {
             return Err(refused(response).await);
         }
         let content_type = not_json_type(&response);

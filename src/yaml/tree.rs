@@ -131,7 +131,7 @@ impl Grower<'_, '_> {
                 View::Sequence(_) | View::Mapping => {
                     let finding = Finding::error("a key must be a single value");
                     self.findings.push(finding.at(self.source, self.document.span(entry.key)));
-                    continue;
+                    String::new()
                 }
             };
             let value = self.grow(entry.value)?;

@@ -22,6 +22,10 @@ const ANNOTATIONS_MAX: usize = 100;
 /// Longest part of an error's text that is kept, in bytes: it is shown on pages and in logs, line by line.
 const ERROR_TEXT_BYTES_MAX: usize = 4096;
 
+/// What is said of an answer that VictoriaMetrics calls partial. Like the partial answers that other peers tell by their
+/// own warnings it is taken as it is.
+const PARTIAL: &str = "the answer is partial: some of the source's storage did not answer";
+
 /// A unit (one element, mostly) that is not whole within this many bytes is tried again only when twice as many are
 /// there, so that a huge one costs linear, not quadratic time.
 const UNIT_BYTES_USUAL: usize = 64 << 10;
@@ -94,6 +98,8 @@ enum Field {
     Error,
     Warnings,
     Infos,
+    /// VictoriaMetrics': some of its storage nodes did not answer.
+    IsPartial,
     ResultType,
     Result,
     Unknown(Object),
@@ -106,6 +112,7 @@ struct Document {
     error_type: Option<String>,
     error: Option<String>,
     annotations: Annotations,
+    partial: bool,
     result_type: Option<ResultType>,
     result_seen: bool,
     /// Of a `vector`.
@@ -267,11 +274,17 @@ impl AnswerParser {
     fn value(&mut self, cursor: &mut Cursor<'_>, field: Field) -> Result<State, Stop> {
         let document = &mut self.document;
         match field {
+            // Of two, one would have to be believed.
+            Field::Status if document.status.is_some() => return Err(Stop::Shape("a second `status`")),
             Field::Status => document.status = text_or_null(cursor)?,
             Field::ErrorType => document.error_type = text_or_null(cursor)?,
             Field::Error => document.error = text_or_null(cursor)?,
             Field::Warnings => document.annotations.warnings = texts_or_null(cursor)?,
             Field::Infos => document.annotations.infos = texts_or_null(cursor)?,
+            Field::IsPartial => {
+                document.partial |= cursor.peek()? == b't';
+                cursor.skip_value()?;
+            }
             Field::Data if cursor.peek()? == b'{' => {
                 cursor.next()?;
                 return Ok(State::Key { object: Object::Data, first: true });
@@ -330,6 +343,7 @@ fn key(cursor: &mut Cursor<'_>, object: Object, first: bool) -> Result<State, St
         (Object::Top, "error") => Field::Error,
         (Object::Top, "warnings") => Field::Warnings,
         (Object::Top, "infos") => Field::Infos,
+        (Object::Top, "isPartial") => Field::IsPartial,
         (Object::Data, "resultType") => Field::ResultType,
         (Object::Data, "result") => Field::Result,
         _ => Field::Unknown(object),
@@ -377,11 +391,12 @@ fn result_type(text: &str) -> Result<ResultType, Stop> {
 }
 
 impl Document {
-    fn finish(self, offset: u64) -> Result<(Evaluated, Annotations), AnswerError> {
+    fn finish(mut self, offset: u64) -> Result<(Evaluated, Annotations), AnswerError> {
         let shape = |what| Err(AnswerError::Shape { what, offset });
         match self.status.as_deref() {
-            Some("success") => {}
-            Some("error") => {
+            Some("success") if self.error.as_deref().unwrap_or_default().is_empty() => {}
+            // A success that names an error is none either.
+            Some("success" | "error") => {
                 return Err(AnswerError::Envelope {
                     error_type: self.error_type.unwrap_or_default(),
                     message: self.error.unwrap_or_default(),
@@ -391,6 +406,9 @@ impl Document {
         }
         if !self.result_seen {
             return shape("no `result`");
+        }
+        if self.partial {
+            self.annotations.warnings.push(PARTIAL.to_owned());
         }
         let (samples, series, single) = (self.samples, self.series, self.single);
         let value = match (self.result_type, single) {

@@ -136,6 +136,14 @@ fn what_is_no_answer_says_why() {
         (r#"{"status":"error","errorType":"bad_data","error":"no"}"#, "bad_data: no"),
         (r#"{"status":"error","errorType":"execution","error":"no","data":null}"#, "execution: no"),
         (
+            r#"{"status":"error","status":"success","data":{"resultType":"vector","result":[]}}"#,
+            "the answer is JSON, but not that of the query API: a second `status` at byte 27",
+        ),
+        (
+            r#"{"status":"success","errorType":"internal","error":"half","data":{"resultType":"vector","result":[]}}"#,
+            "internal: half",
+        ),
+        (
             r#"{"status":1}"#,
             "the answer is JSON, but not that of the query API: something where a text was expected at byte 10",
         ),
@@ -156,6 +164,16 @@ fn what_is_no_answer_says_why() {
         ),
     ] {
         assert_eq!(show(&parse(json.as_bytes())), said, "{json}");
+    }
+}
+
+#[test]
+fn a_partial_answer_says_so() {
+    let whole = result("vector", "[]");
+    for (flag, warnings) in [("true", 1), ("false", 0), ("null", 0)] {
+        let json = format!(r#"{{"isPartial":{flag},{}"#, &whole[1..]);
+        let (_, annotations) = parse(json.as_bytes()).expect("an answer");
+        assert_eq!(annotations.warnings.len(), warnings, "{flag}");
     }
 }
 
