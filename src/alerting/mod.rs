@@ -13,7 +13,9 @@ mod step;
 pub use instance::{AlertInstance, Instance};
 pub use instances::AlertInstances;
 pub(crate) use instances::{LabelsHash, hash};
-pub use restore::{LastState, bare, last_states, restored_active_at, state_query};
+pub use restore::{
+    LastState, bare, keep_visible, last_states, probes, restored_active_at, state_query, state_selector,
+};
 pub use series::{alert_series, for_state_series};
 pub use step::{Seen, Timing, step};
 

@@ -7,10 +7,10 @@ use super::alerting_rule::{self, Elements, Restored};
 use super::recording_rule;
 use super::template_queries::TEMPLATE_QUERIES_MAX;
 use super::{GroupState, Health, RuleError, RuleOutcome, RuleState, Settings};
-use crate::alerting::{last_states, state_query};
+use crate::alerting::{LastState, keep_visible, last_states, probes, state_query, state_selector};
 use crate::model::{
-    ALERT_NAME, Annotations, Answer, Evaluated, Labels, LabelsScratch, METRIC_NAME, Need, SourceError, SourceErrorKind,
-    TimedSample, Timestamp,
+    ALERT_NAME, Annotations, Answer, Evaluated, Labels, LabelsScratch, METRIC_NAME, Need, Sample, SourceError,
+    SourceErrorKind, TimedSample, Timestamp,
 };
 use crate::rules::{AlertingRule, Group, Rule, RuleKind};
 
@@ -25,12 +25,21 @@ pub struct Ask {
     purpose: Purpose,
 }
 
+impl Ask {
+    /// Asked to find the state of alerts again, after a start.
+    pub fn is_restore(&self) -> bool {
+        matches!(self.purpose, Purpose::Restore | Purpose::Visible)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     /// The rule's expression.
     Value,
-    /// `ALERTS_FOR_STATE`, after a start.
+    /// `ALERTS_FOR_STATE` over the outage tolerance, after a start.
     Restore,
+    /// The same at single timestamps: which of it had not ended.
+    Visible,
     /// A `query` in one of its templates.
     Template,
 }
@@ -66,6 +75,8 @@ struct Running {
     value: Option<Answer>,
     /// None: asked, not answered.
     restored: Option<Restored>,
+    /// What is to be restored if it had not ended.
+    candidates: HashMap<Labels, LastState>,
     /// Of an alerting rule, once the value is there: one for each timestamp.
     elements: Option<Vec<Result<Elements, RuleError>>>,
     templates_asked: usize,
@@ -119,7 +130,11 @@ impl GroupEvaluation {
         let Progress::Running(running) = &mut self.progress[ask.rule] else { return };
         match ask.purpose {
             Purpose::Value => running.value = Some(whole(answer, times.len())),
-            Purpose::Restore => running.restored = Some(restored(&answer, &self.settings)),
+            Purpose::Restore => return self.look_for_ended(ask.rule, &answer),
+            Purpose::Visible => {
+                let candidates = std::mem::take(&mut running.candidates);
+                running.restored = Some(visible(candidates, &answer, times, self.times[0], &self.settings));
+            }
             Purpose::Template => {
                 running.templates_asked -= 1;
                 for elements in running.elements.iter_mut().flatten().flatten() {
@@ -129,7 +144,39 @@ impl GroupEvaluation {
                 }
             }
         }
-        self.advance(ask.rule);
+        self.go_on(ask.rule);
+    }
+
+    /// The answer to `ALERTS_FOR_STATE`: if it holds anything, the second question is which of that had not ended.
+    fn look_for_ended(&mut self, index: usize, answer: &Answer) {
+        let Progress::Running(running) = &mut self.progress[index] else { return };
+        let rule = &self.group.rules[index];
+        let at = self.times[0];
+        let Answer::Known(values) = answer else {
+            running.restored = Some(not_restored(answer));
+            return self.go_on(index);
+        };
+        let state = &mut self.state.rules[index];
+        let before = *state.restoring_since.get_or_insert(at - self.settings.query_offset);
+        let added = [&self.settings.external_labels, &self.settings.source_labels];
+        let series = match values.first() {
+            Some((Evaluated::Matrix(series), _)) => &**series,
+            _ => &[],
+        };
+        let mut candidates = last_states(series, before, &added);
+        let times = probes(&mut candidates, at, self.settings.interval);
+        if times.is_empty() {
+            running.restored = Some(Restored::Known(HashMap::new()));
+            return self.go_on(index);
+        }
+        running.candidates = candidates;
+        let expr = Arc::from(state_selector(&rule.name, &rule.labels));
+        let need = Need::Query { expr, times: times.into() };
+        self.asks.push(Ask { rule: index, need, after: Vec::new(), purpose: Purpose::Visible });
+    }
+
+    fn go_on(&mut self, rule: usize) {
+        self.advance(rule);
         self.start_ready();
     }
 
@@ -384,26 +431,32 @@ fn whole(answer: Answer, expected: usize) -> Answer {
     }
 }
 
-fn restored(answer: &Answer, settings: &Settings) -> Restored {
+/// What had not ended among `candidates`, by the answer to the selector at `times`.
+fn visible(
+    mut candidates: HashMap<Labels, LastState>,
+    answer: &Answer,
+    times: &[Timestamp],
+    at: Timestamp,
+    settings: &Settings,
+) -> Restored {
+    let Answer::Known(values) = answer else { return not_restored(answer) };
+    let added = [&settings.external_labels, &settings.source_labels];
+    let seen = times.iter().zip(values).flat_map(|(asked, (value, _))| {
+        let samples: &[Sample] = match value {
+            Evaluated::Vector(samples) => samples,
+            _ => &[],
+        };
+        samples.iter().map(|sample| (*asked, &sample.labels))
+    });
+    keep_visible(&mut candidates, seen, at, &added);
+    Restored::Known(candidates)
+}
+
+fn not_restored(answer: &Answer) -> Restored {
     match answer {
         // A source that refuses the question has no memory to restore from.
         Answer::Unknown(error) if error.kind == SourceErrorKind::Rejected => Restored::Known(HashMap::new()),
-        Answer::Unknown(_) => Restored::NotKnown,
-        Answer::Known(values) => {
-            let added = [&settings.external_labels, &settings.source_labels];
-            let states = values.iter().map(|(value, _)| match value {
-                Evaluated::Matrix(series) => last_states(series, &added),
-                _ => Default::default(),
-            });
-            Restored::Known(
-                states
-                    .reduce(|mut all, more| {
-                        all.extend(more);
-                        all
-                    })
-                    .unwrap_or_default(),
-            )
-        }
+        _ => Restored::NotKnown,
     }
 }
 

@@ -33,6 +33,8 @@ pub struct RuleState {
     /// Of a recording rule: the series its last successful evaluation gave.
     pub returned: HashSet<Labels, FixedState>,
     pub(crate) restoring_evaluations: u8,
+    /// The first evaluation since the start: what is restored was written before it.
+    pub(crate) restoring_since: Option<Timestamp>,
     /// Evaluations in which the source did not say what is to be restored.
     pub(crate) restore_failures: u8,
 }
@@ -82,7 +84,7 @@ impl GroupState {
         old: GroupState,
         at: Timestamp,
     ) -> (GroupState, Vec<Alert>) {
-        let mut state = GroupState::new(group, settings, false);
+        let mut state = GroupState::new(group, settings, true);
         state.orphans = old.orphans;
         let mut leftovers: Vec<Option<(&Rule, RuleState)>> = old_group.rules.iter().zip(old.rules).map(Some).collect();
         for (rule, rule_state) in group.rules.iter().zip(&mut state.rules) {

@@ -274,8 +274,9 @@ fn what_another_rule_of_the_group_writes_gets_no_marker() {
     assert!(seen.markers.is_empty(), "{seen:?}");
 }
 
-#[test]
-fn a_restart_finds_the_for_again_whatever_storage_added() {
+/// `ALERTS_FOR_STATE` of an alert that was pending for ten of its thirty minutes when it was last written, ten minutes ago;
+/// as written by the first evaluation after the restart.
+fn active_at_after_a_restart(ended: bool) -> Value {
     let group = group(vec![alerting("Down", 30 * MINUTE, &[("severity", "{{ $value }}")], &[])]);
     let settings = settings();
     let state = GroupState::new(&group, &settings, true);
@@ -292,7 +293,7 @@ fn a_restart_finds_the_for_again_whatever_storage_added() {
             break;
         }
         for ask in asks {
-            let Need::Query { expr, .. } = &ask.need;
+            let Need::Query { expr, times } = &ask.need;
             let value = if &**expr == asked {
                 let labels = Labels::from_pairs([
                     (METRIC_NAME, "ALERTS_FOR_STATE"),
@@ -303,14 +304,27 @@ fn a_restart_finds_the_for_again_whatever_storage_added() {
                 ]);
                 let samples = vec![(Timestamp::from_seconds(3000), Value::Float(2400.0))];
                 Evaluated::Matrix(Arc::from([Series { labels, samples }]))
+            } else if expr.starts_with("ALERTS_FOR_STATE") {
+                assert_eq!(times[..], [Timestamp::from_seconds(3299)], "when it is visible, unless a marker ended it");
+                let visible = ("__name__=ALERTS_FOR_STATE,alertname=Down,cluster=eu,job=a,severity=0", 2400.0);
+                vector(if ended { &[] } else { std::slice::from_ref(&visible) })
             } else {
                 vector(&[("job=a", 0.0)])
             };
             evaluation.supply(ask, Answer::Known(vec![(value, Annotations::default())]));
         }
     }
-    // Ten of thirty minutes were over when it was last written, ten minutes ago: twenty are left.
-    assert_eq!(samples["ALERTS_FOR_STATE"], Value::Float(3000.0));
+    samples["ALERTS_FOR_STATE"].clone()
+}
+
+#[test]
+fn a_restart_finds_the_for_again_whatever_storage_added() {
+    assert_eq!(active_at_after_a_restart(false), Value::Float(3000.0), "twenty of thirty minutes are left");
+}
+
+#[test]
+fn a_restart_does_not_find_an_alert_that_had_ended() {
+    assert_eq!(active_at_after_a_restart(true), Value::Float(3600.0), "it is a new one");
 }
 
 #[test]

@@ -43,6 +43,8 @@ struct Answered {
     answer: Answer,
     /// How long it waited for the storage, if that did not acknowledge.
     waited_in_vain: Option<Duration>,
+    /// Between question and answer.
+    took: Duration,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -147,8 +149,9 @@ impl Run<'_> {
                 source.written();
             }
             let waited_in_vain = in_vain.then(|| waiting_since.elapsed());
-            let answer = source.answer(&ask.need, Instant::now() + query_timeout).await;
-            Answered { ask, answer, waited_in_vain, _permit: permit }
+            let asked = Instant::now();
+            let answer = source.answer(&ask.need, asked + query_timeout).await;
+            Answered { ask, answer, waited_in_vain, took: asked.elapsed(), _permit: permit }
         }
     }
 
@@ -163,6 +166,9 @@ impl Run<'_> {
                 rule = &*rule.name,
                 "the storage did not acknowledge in time what this rule reads of its own group: evaluated without it"
             );
+        }
+        if answered.ask.is_restore() {
+            self.metrics.set(&self.metrics.all.last_restore_duration, answered.took.as_secs_f64());
         }
         let Some(mut evaluation) = self.evaluation.take() else { return };
         if samples_in(&answered.answer) < HEAVY_SAMPLES_MIN {

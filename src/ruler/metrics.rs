@@ -23,6 +23,7 @@ pub struct Metrics {
     pub(crate) last_evaluation: GaugeVec,
     pub(crate) last_duration: GaugeVec,
     pub(crate) last_rule_duration_sum: GaugeVec,
+    pub(crate) last_restore_duration: GaugeVec,
     pub(crate) rules: IntGaugeVec,
     pub(crate) last_samples: IntGaugeVec,
     pub(crate) expansions: IntCounter,
@@ -84,6 +85,10 @@ impl Metrics {
             last_rule_duration_sum: gauges(
                 "prometheus_rule_group_last_rule_duration_sum_seconds",
                 "Sum of the durations of all rules in the last evaluation of a rule group.",
+            ),
+            last_restore_duration: gauges(
+                "prometheus_rule_group_last_restore_duration_seconds",
+                "How long the source took to say what a rule group's alerts were before the start.",
             ),
             rules: integers("prometheus_rule_group_rules", "Number of rules in a rule group."),
             last_samples: integers(
@@ -149,6 +154,7 @@ impl GroupMetrics {
         for counters in [&all.iterations, &all.iterations_missed, &all.evaluations, &all.failures] {
             let _ = counters.remove_label_values(label);
         }
+        let _ = all.last_restore_duration.remove_label_values(label);
         for gauges in [&all.interval, &all.last_evaluation, &all.last_duration, &all.last_rule_duration_sum] {
             let _ = gauges.remove_label_values(label);
         }
