@@ -90,7 +90,8 @@ async fn check_failing(bellwether: &Bellwether, failing: &AlertmanagerStub) {
     assert!((3..30).contains(&requests), "retried, with growing pauses: {requests} requests");
     assert_eq!(undelivered(bellwether, failing).await, 5.0);
     let errors = bellwether.metric("prometheus_notifications_errors_total", &[&failing.address]).await;
-    assert!(errors.as_ref().is_ok_and(|errors| *errors >= 15.0), "{errors:?}");
+    // Three tries at least: of five alerts, then of two, then of one, since what fails is tried in smaller batches.
+    assert!(errors.as_ref().is_ok_and(|errors| *errors >= 8.0), "{errors:?}");
     failing.behave(Behaviour::Accept);
     has_all(failing, &NUMBERS, secs(15)).await;
 }
