@@ -78,13 +78,10 @@ pub(super) fn parse_parts(source: &Arc<SourceText>, options: &ParseOptions<'_>) 
     }
     let mut config = Config::default();
     let mut pattern_spans = Vec::new();
-    match root {
-        Some(root) => {
-            hide_secrets(&mut reader, &root);
-            let top = reader.section(TOP, &root, Span::default(), &[&FILE]);
-            (config, pattern_spans) = whole(&mut reader, &top, options);
-        }
-        None => {}
+    if let Some(root) = root {
+        hide_secrets(&mut reader, &root);
+        let top = reader.section(TOP, &root, Span::default(), &[&FILE]);
+        (config, pattern_spans) = whole(&mut reader, &top, options);
     }
     // The tree lacks what is written twice or could not be read.
     if broken {
