@@ -14,6 +14,7 @@ mod metrics;
 mod oauth2;
 mod redirect;
 mod request;
+mod retry_after;
 mod tls;
 mod transport;
 mod watched;
@@ -25,5 +26,6 @@ pub use body::{ReadError, read_bounded};
 pub use error::{ClientError, Failure, SendError, redacted};
 pub use metrics::Metrics;
 pub use request::{Client, ClientOptions, Request};
+pub use retry_after::retry_after;
 
 pub use reqwest::{Method, Response, StatusCode, header};

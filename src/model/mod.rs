@@ -29,7 +29,7 @@ pub use regex::{Captures, GoRegex, RegexError};
 pub use sample::{
     BucketBounds, Histogram, HistogramBucket, STALE_NAN_BITS, Sample, Series, TimedSample, Value, is_stale, stale_nan,
 };
-pub use time::Timestamp;
+pub use time::{Timestamp, civil_from_days};
 
 /// The label that holds a series' metric name.
 pub const METRIC_NAME: &str = "__name__";

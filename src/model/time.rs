@@ -61,10 +61,10 @@ impl Timestamp {
     }
 }
 
-/// Proleptic Gregorian date of a day number counted from 1970-01-01.
+/// Year, month and day (both from 1) in the proleptic Gregorian calendar, of a day number counted from 1970-01-01.
 ///
 /// Source: Howard Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);

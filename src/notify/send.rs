@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::client::{Failure, SendError, StatusCode};
+use crate::client::{Failure, SendError, StatusCode, retry_after};
 use crate::model::Timestamp;
 
 /// How a peer that does not take alerts is tried again.
@@ -91,16 +91,6 @@ pub(super) fn verdict(sent: Result<Answer, SendError>, at: Timestamp) -> Verdict
         }
         _ => Verdict::Failed { message, urgency: Urgency::Slow, may_have_arrived: false },
     }
-}
-
-/// Seconds, or an HTTP date. Source: RFC 9110, 10.2.3.
-fn retry_after(text: &str, at: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Timestamp::from_millis(date.timestamp().as_millisecond()).since(at))
 }
 
 /// When one peer is tried again, and how much it is sent at once.

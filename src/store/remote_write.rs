@@ -17,7 +17,7 @@ use super::queue::{Item, Queue};
 use super::send::{self, Verdict};
 use super::{Store, Ticket};
 use crate::client::header::{CONTENT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER};
-use crate::client::{Client, ClientError, ClientOptions, Response, StatusCode, read_bounded, redacted};
+use crate::client::{Client, ClientError, ClientOptions, Response, StatusCode, read_bounded, redacted, retry_after};
 use crate::clock::Clock;
 use crate::config::RemoteWriteConfig;
 use crate::model::{Labels, TimedSample, Timestamp, Value};
@@ -373,7 +373,7 @@ impl TargetShared {
     async fn refused(&self, response: Response) -> FailedSend {
         let status = response.status();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = header.and_then(|header| send::retry_after(header, self.clock.now()));
+        let retry_after = header.and_then(|header| retry_after(header, self.clock.now()));
         // The status is the answer; a body that cannot be read takes nothing from it.
         let body = read_bounded(response, ANSWER_BYTES_MAX).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body[..body.len().min(REFUSAL_BYTES_MAX)]);

@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::queue::Item;
 use crate::client::StatusCode;
 use crate::config::RemoteWriteQueue;
-use crate::model::{Labels, LabelsBuilder, Timestamp};
+use crate::model::{Labels, LabelsBuilder};
 use crate::relabel::{RelabelRule, relabel};
 use crate::wire::remote_write::{Label, Sample, TimeSeries, WriteRequest};
 
@@ -84,20 +84,10 @@ pub(super) fn backoff(attempt: u32, asked_for: Option<Duration>, queue: &RemoteW
     whole.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// Seconds, or an HTTP date. Source: RFC 9110, 10.2.3.
-pub(super) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
-    let header = header.trim();
-    if let Ok(seconds) = header.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::parse(header).ok()?;
-    Some(Timestamp::from_millis(at.timestamp().as_millisecond()).since(now))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{STALE_NAN_BITS, stale_nan};
+    use crate::model::{STALE_NAN_BITS, Timestamp, stale_nan};
 
     fn queue() -> RemoteWriteQueue {
         RemoteWriteQueue::default()
@@ -162,21 +152,5 @@ mod tests {
         // "At once" is no word on how long to wait, and must not become a storm.
         assert!(backoff(3, Some(Duration::ZERO), &queue()) >= Duration::from_millis(60));
         assert_eq!(backoff(1, Some(Duration::from_secs(86_400)), &queue()), RETRY_AFTER_MAX);
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = Timestamp::from_seconds(784_111_777 - 30);
-        for (header, wait) in [
-            ("120", Some(120)),
-            ("0", Some(0)),
-            (" Sun, 06 Nov 1994 08:49:37 GMT ", Some(30)),
-            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
-            ("soon", None),
-            ("-5", None),
-            ("", None),
-        ] {
-            assert_eq!(retry_after(header, now), wait.map(Duration::from_secs), "{header}");
-        }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::model::civil_from_days;
+
 pub(super) const NANOS_PER_SECOND: i64 = 1_000_000_000;
 pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -128,20 +130,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Source: Howard Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// The same source, `days_from_civil`.
+/// Source: Howard Hinnant, "chrono-compatible low-level date algorithms", `days_from_civil`.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(400);
